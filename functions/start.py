@@ -1,0 +1,9 @@
+"""Starts and stops answers; serves the page."""
+
+from __future__ import annotations
+
+import os
+
+from holdfast.deploy import entry
+
+app, handler = entry(os.environ, ["start"])

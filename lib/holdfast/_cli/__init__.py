@@ -1,0 +1,1 @@
+"""What the ``holdfast`` command is made of; nothing here is public."""

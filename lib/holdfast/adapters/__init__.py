@@ -1,0 +1,1 @@
+"""Implementations of the ports: the services that Holdfast runs on, and memory for tests."""

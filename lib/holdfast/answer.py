@@ -1,0 +1,110 @@
+"""What a log says of its answer: entries folded into one state, read by publishers, status and history alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from holdfast.errors import BadRecord
+from holdfast.generation import Part
+from holdfast.message import MessageBuilder, is_valid, is_visible
+from holdfast.records import Begin, Entry, EntryId, Error, Finish, Handoff, Parts, Queued, Stop, Terminal
+
+type State = Literal["queued", "live", "stalled", "finished", "failed", "stopped"]
+
+
+class Answer:
+    """The state of one answer.
+
+    Args:
+        entries: the log from its first entry on.
+
+    Raises:
+        BadRecord: the log does not begin with a queued record, or holds one out of place.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        entries = iter(entries)
+        first = next(entries, None)
+        if first is None or not isinstance(first.record, Queued):
+            raise BadRecord("The log does not begin with a queued record.")
+        self.queued: Queued = first.record
+        self.last: Entry = first
+        self.begins: list[tuple[int, Begin]] = []
+        self.handoffs: list[tuple[EntryId, Handoff]] = []
+        self.parts = 0
+        self.characters = 0
+        self.visible_at: int | None = None
+        self.continued = False
+        self.checkpoint: Any = None
+        self.started = False
+        self.end: tuple[EntryId, Terminal] | None = None
+        self.builder = MessageBuilder(first.record.message_id)
+        for entry in entries:
+            self.add(entry)
+
+    @property
+    def begin(self) -> tuple[int, Begin] | None:
+        """The newest attempt and its record, if one has begun."""
+        return self.begins[-1] if self.begins else None
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts have begun."""
+        return len(self.begins)
+
+    @property
+    def visible(self) -> bool:
+        """Whether a reader may have seen anything, so that starting over would show."""
+        return self.visible_at is not None
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry in; nothing after the end counts (rule E1)."""
+        if self.end is not None:
+            return
+        self.last = entry
+        match entry.record:
+            case Begin() as begin:
+                self.begins.append((entry.id.attempt, begin))
+                # Whoever follows an attempt that showed something had to continue it, unless the provider resumes.
+                self.continued = self.continued or self.visible
+            case Parts() as record:
+                self._parts(record)
+            case Handoff() as record:
+                self.handoffs.append((entry.id, record))
+                self.checkpoint = record.checkpoint if record.checkpoint is not None else self.checkpoint
+            case Finish() | Error() | Stop() as terminal:
+                self.end = (entry.id, terminal)
+            case Queued():
+                raise BadRecord("The log holds a second queued record.")
+
+    def state(self, *, leased: bool) -> State:
+        """The state as a reader tells it (rule X1); ``leased``: whether the newest attempt's lease is alive."""
+        match self.end:
+            case (_, Finish()):
+                return "finished"
+            case (_, Error()):
+                return "failed"
+            case (_, Stop()):
+                return "stopped"
+        if self.begin is None:
+            return "queued"
+        return "live" if leased else "stalled"
+
+    def _parts(self, record: Parts) -> None:
+        if record.pos != self.parts:
+            raise BadRecord(f"The log holds part {record.pos} where part {self.parts} belongs.")
+        self.parts += len(record.parts)
+        if record.checkpoint is not None:
+            self.checkpoint = record.checkpoint
+        for chunk in record.parts:
+            self.note(chunk, record.at)
+
+    def note(self, chunk: Part, at: int) -> None:
+        """Take one chunk in, written or about to be: what is visible, and the message that it builds."""
+        self.builder.add(chunk)
+        self.started = self.started or chunk["type"] == "start"
+        if chunk["type"] == "text-delta" and is_valid(chunk):
+            self.characters += len(chunk["delta"])
+        if self.visible_at is None and is_visible(chunk):
+            self.visible_at = at

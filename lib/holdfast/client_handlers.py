@@ -1,0 +1,179 @@
+"""Routes that clients call: start, read, resume, stop (docs/protocol.md, chapter W)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+
+from holdfast import history, sse, tokens
+from holdfast.answer import Answer
+from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
+from holdfast.handlers import Handlers
+from holdfast.records import Cursor, Stop, is_terminal
+from holdfast.requests import parse_chat, parse_start
+from holdfast.status import report
+from holdfast.subscribe import Beat, Reading, unknown_stream
+
+_logger = logging.getLogger("holdfast")
+
+#: Whose answers these are as long as nobody has to sign in: the 128 random bits of an id are the key to it.
+OWNER: Final = "anyone"
+
+#: How long after its end a chat's answer is still replayed by the resume route, in ms (rule W6).
+_REPLAY_MS: Final = 15_000
+#: How soon a client should come back: after a time limit, after a cut, and after a fault, in ms.
+_RETRY_LIMIT_MS: Final = 100
+_RETRY_CUT_MS: Final = 1_000
+_RETRY_FAULT_MS: Final = 2_000
+_LONGEST_ANSWER_SECONDS: Final = 86_400
+
+
+class ClientHandlers(Handlers):
+    """Starting, reading and stopping answers."""
+
+    # -- starting -----------------------------------------------------------------------------------
+
+    async def start_stream(self, request: Request) -> Response:
+        """``POST /api/streams``: start an answer, or join the one that the same request started before."""
+        body = await self._body(request)
+        wanted = parse_start(body, OWNER, request.headers.get("idempotency-key"))
+        started = await self._services.starter(self._origin(request)).start(wanted)
+        url = f"/api/streams/{started.stream}"
+        links = {"id": started.stream, "url": url, "stop_url": f"{url}/stop", "status_url": f"{url}/status"}
+        told = {**links, "read_token": self._read_token(started.stream), "created": started.created}
+        return JSONResponse(told, 202, {"location": url})
+
+    async def start_chat(self, request: Request) -> Response:
+        """``POST /api/chat``: start as the AI SDK does, and stream the answer in the same response."""
+        body = await self._body(request)
+        wanted = parse_chat(body, OWNER, request.headers.get("idempotency-key"))
+        started = await self._services.starter(self._origin(request)).start(wanted)
+        return self._stream(request, await self._open(request, started.stream))
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    async def read_stream(self, request: Request) -> Response:
+        """``GET /api/streams/{id}``: the answer from a cursor on, as server-sent events."""
+        # The header wins: an EventSource repeats the query of its first request for ever.
+        text = request.headers.get("last-event-id") or request.query_params.get("last_event_id")
+        try:
+            cursor = Cursor.parse(text) if text else None
+        except BadCursor as error:
+            raise ApiError(400, "cursor_malformed", str(error)) from error
+        try:
+            reading = await self._open(request, self._named(request), cursor)
+        except (Unavailable, Rejected):
+            # A 5xx would end an EventSource for good; an empty body with retry brings it back (rule F6).
+            return Response(sse.retry(_RETRY_FAULT_MS), headers=dict(sse.HEADERS))
+        if reading.complete:
+            return Response(status_code=204)
+        return self._stream(request, reading)
+
+    async def resume_chat(self, request: Request) -> Response:
+        """``GET /api/chat/{id}/stream``: the live answer of a chat from its beginning, for ``useChat``."""
+        chat = self._chat(request)
+        turn = await chat.newest_turn()
+        last = None if turn is None else await self._services.log.last(turn.stream)
+        if turn is None or last is None:
+            return Response(status_code=204)
+        if is_terminal(last.record) and last.record.at + _REPLAY_MS < self._services.clock.now_ms():
+            return Response(status_code=204)
+        return self._stream(request, await self._open(request, turn.stream))
+
+    async def read_chat(self, request: Request) -> Response:
+        """``GET /api/chat/{id}``: the conversation as UI messages, and the live stream if there is one."""
+        chat = self._chat(request)
+        log, live = self._services.log, None
+        turn = await chat.newest_turn()
+        if turn is None:
+            raise ApiError(404, "chat_unknown", "There is no such chat, or it was deleted after its retention.")
+        entries = await log.read(turn.stream)
+        if entries and is_terminal(entries[-1].record):
+            await history.repair(log, Answer(entries))
+        elif entries:
+            live = turn.stream
+            await history.enter(log, Answer(entries).queued)
+        messages = [
+            {"id": f"msg_{item.member}", **item.message} for item in await chat.load()
+        ]  # a prompt without an id of its own gets one that stays the same
+        return JSONResponse({"id": request.path_params["id"], "messages": messages, "stream": live})
+
+    async def status(self, request: Request) -> Response:
+        """``GET /api/streams/{id}/status``: state, counts and timings."""
+        reading = await self._open(request, self._named(request))
+        log = self._services.log
+        answer = Answer(await log.read(reading.stream))
+        leased = answer.begin is not None and await log.held(reading.stream, answer.begin[0]) is not None
+        return JSONResponse(report(reading.stream, answer, leased=leased))
+
+    async def stop(self, request: Request) -> Response:
+        """``POST /api/streams/{id}/stop``: end the answer; what was written stays. Idempotent."""
+        reading = await self._open(request, self._named(request))
+        log = self._services.log
+        stopped = await history.end(log, reading.stream, Stop(at=self._services.clock.now_ms(), by="request"))
+        answer = Answer(await log.read(reading.stream))
+        return JSONResponse({"id": reading.stream, "stopped": stopped, "state": answer.state(leased=False)})
+
+    async def page(self, _request: Request) -> Response:
+        """``GET /``: a plain page to try it with."""
+        return HTMLResponse((Path(__file__).parent / "page.html").read_text("utf-8"))
+
+    # -- helpers ------------------------------------------------------------------------------------
+
+    def _chat(self, request: Request) -> history.History:
+        seconds = self._settings.chat_retention_seconds
+        return history.of_chat(self._services.log, OWNER, request.path_params["id"], seconds)
+
+    def _read_token(self, stream: str) -> str:
+        """Good for as long as the stream can be read: the longest answer and its retention."""
+        lasts = _LONGEST_ANSWER_SECONDS + self._settings.retention_seconds
+        return tokens.mint(self._settings.secret, stream, self._services.clock.now_ms() // 1000 + lasts)
+
+    def _named(self, request: Request) -> str:
+        """The stream of the route. A token that is sent must be its own; a wrong one is as good as no stream."""
+        stream: str = request.path_params["id"]
+        bearer = request.headers.get("authorization")
+        token = request.query_params.get("token") if bearer is None else bearer.removeprefix("Bearer ")
+        now = self._services.clock.now_ms() / 1000
+        if token is not None and not tokens.is_valid(token, self._settings.secret, stream, now):
+            raise unknown_stream()
+        return stream
+
+    async def _open(self, request: Request, stream: str, cursor: Cursor | None = None) -> Reading:
+        return await self._services.subscriber(self._origin(request)).open(stream, cursor)
+
+    def _stream(self, request: Request, reading: Reading) -> Response:
+        # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
+        seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
+        headers = sse.HEADERS | {"x-holdfast-stream": reading.stream}
+        return StreamingResponse(_events(reading, seconds), headers=headers)
+
+
+async def _events(reading: Reading, seconds: float) -> AsyncIterator[bytes]:
+    # The first byte goes out at once, so that the client knows that it is connected.
+    yield sse.HEARTBEAT + sse.retry(_RETRY_CUT_MS)
+    frames = reading.frames(seconds)
+    try:
+        async for frame in frames:
+            if isinstance(frame, Beat):
+                yield sse.HEARTBEAT
+            elif frame.chunk is None:
+                yield sse.done(frame.cursor)
+                return
+            else:
+                yield sse.event(frame.cursor, frame.chunk)
+    except (Unavailable, Rejected, Vanished):
+        yield sse.retry(_RETRY_FAULT_MS)
+    except (LogGap, BadRecord) as error:
+        _logger.error("log_unreadable", extra={"stream": reading.stream})
+        yield sse.event(reading.cursor, {"type": "error", "errorText": str(error)})
+        yield sse.done(reading.cursor)
+    else:
+        yield sse.retry(_RETRY_LIMIT_MS)
+    finally:
+        await frames.aclose()

@@ -1,0 +1,67 @@
+"""The generator port: what turns messages into an answer, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+#: One AI SDK UI message chunk, e.g. ``{"type": "text-delta", "id": "t0", "delta": "Hel"}``.
+type Part = dict[str, Any]
+
+#: One AI SDK UI message: ``{"id", "role", "parts"}``.
+type UIMessage = dict[str, Any]
+
+#: A user's generator: an async (or sync) generator function of one request.
+type Generator = Callable[[GenerationRequest], AsyncIterator[str | Part] | Iterator[str | Part]]
+
+
+def _ignore(checkpoint: Any) -> None:
+    """Outside a publisher a checkpoint has nowhere to go."""
+
+
+@dataclass(slots=True)
+class GenerationRequest:
+    """One call of a generator.
+
+    A generator yields strings (text of the answer) or UI chunks. A chunk of type ``finish`` may
+    carry ``finishReason`` and ``messageMetadata.usage`` (``inputTokens``, ``outputTokens``,
+    ``totalTokens``); it is kept in the end of the log. To fail in a way that the reader should be
+    told about, or that is worth another try, raise ``holdfast.errors.GenerationError``.
+
+    Attributes:
+        messages: the conversation, oldest first, as UI messages; the newest one is to be answered.
+        chat_id: the conversation's id, if it has one.
+        owner: whose answer this is.
+        extra: unknown fields of the start body (model, temperature, …).
+        attempt: number of the attempt that calls, from 1.
+        partial: visible text that earlier calls wrote. When it is not empty the generator must go on
+            from it, and must not say it again.
+        parts: the answer so far as parts of a UI message (text, reasoning, tools).
+        checkpoint: what an earlier call gave to ``save``, newest first seen in the log, or None.
+        deadline: epoch milliseconds at which this call is cancelled and handed off, or None.
+        save: keeps a JSON value with the parts yielded before it; the next call gets it as ``checkpoint``.
+        stopped: set when the answer was stopped, superseded or handed off.
+    """
+
+    messages: list[UIMessage]
+    chat_id: str | None = None
+    owner: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 1
+    partial: str = ""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    checkpoint: Any = None
+    deadline: int | None = None
+    save: Callable[[Any], None] = _ignore
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def text_messages(self) -> list[dict[str, str]]:
+        """The conversation as ``{"role", "content"}`` with the text of each message, for simple models."""
+        return [{"role": message["role"], "content": text_of(message)} for message in self.messages]
+
+
+def text_of(message: UIMessage) -> str:
+    """The visible text of a UI message: its text parts, joined."""
+    return "".join(part.get("text", "") for part in message.get("parts", ()) if part.get("type") == "text")

@@ -1,0 +1,201 @@
+"""A chat's history: which messages there are, in which order, and who may answer next (docs/protocol.md, chapter H)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from holdfast.answer import Answer
+from holdfast.endings import ending_chunk
+from holdfast.generation import UIMessage
+from holdfast.identity import digest
+from holdfast.log import GRACE_MS, Keys, Log
+from holdfast.operations import Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
+from holdfast.records import Queued, Terminal
+
+#: Messages of a chat that are read and sent to the model; older ones stay in the store (rule H7).
+MAX_MESSAGES: Final = 1000
+
+#: What stands in the place of a message that an edit or a regeneration removed.
+_DROPPED: Final = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A message where it stands in its chat.
+
+    Attributes:
+        member: its name in the chat's sorted set, ``<turn>.0`` asked or ``<turn>.1`` answered.
+        turn: the turn that wrote it.
+        message: the UI message.
+    """
+
+    member: str
+    turn: int
+    message: UIMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A claimed turn: which stream answers, and what tells the turn from another one."""
+
+    number: int
+    stream: str
+    identity: str
+
+
+def chat_key(owner: str, chat_id: str) -> str:
+    """The name of a chat in keys: nothing of what a client sent, and another one for every owner."""
+    return digest(owner, chat_id)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The verbs on one chat.
+
+    Attributes:
+        log: the store and its names.
+        chat: the chat's key.
+        ttl_ms: how long its keys live after the newest turn, in ms.
+    """
+
+    log: Log
+    chat: str
+    ttl_ms: int
+
+    @property
+    def _keys(self) -> Keys:
+        return self.log.keys
+
+    async def load(self) -> list[Item]:
+        """The messages in order."""
+        (ranked,) = await self.log.run(Ranked(self._keys.history(self.chat)))
+        if not ranked:
+            return []
+        ranked = ranked[-MAX_MESSAGES:]
+        (bodies,) = await self.log.run(GetMany(tuple(self._keys.message(self.chat, member) for member, _ in ranked)))
+        return [
+            Item(member, turn, json.loads(body))
+            for (member, turn), body in zip(ranked, bodies, strict=True)
+            if body not in (None, _DROPPED)
+        ]
+
+    async def renew(self, items: list[Item]) -> None:
+        """Give every message a new lifetime: for a chat that goes on in another period (rule H6)."""
+        keys = [self._keys.message(self.chat, item.member) for item in items]
+        if keys:
+            await self.log.run(*(Keep(key, self.ttl_ms) for key in keys))
+
+    async def newest_turn(self) -> Turn | None:
+        """The newest turn that was claimed."""
+        (newest,) = await self.log.run(Newest(self._keys.turns(self.chat)))
+        return None if newest is None else await self._turn(newest[1])
+
+    async def claim(self, number: int, stream: str, identity: str) -> Turn:
+        """Claim a turn for a stream (rule H2) → the claim that stands, ours or an earlier one."""
+        key = self._keys.turn(self.chat, number)
+        value = json.dumps({"stream": stream, "identity": identity})
+        _, stored = await self.log.run(Put(key, value, self.ttl_ms, "absent"), Get(key))
+        turn = _parse_turn(number, stored)
+        turns = self._keys.turns(self.chat)
+        await self.log.run(Rank(turns, turn.stream, number), Keep(turns, self.ttl_ms))
+        return turn
+
+    async def unclaim(self, turn: Turn) -> None:
+        """Take a claim back whose stream never was: the start failed."""
+        turns = self._keys.turns(self.chat)
+        await self.log.run(Drop((self._keys.turn(self.chat, turn.number),)), Unrank(turns, (turn.stream,)))
+
+    async def _turn(self, number: int) -> Turn | None:
+        (stored,) = await self.log.run(Get(self._keys.turn(self.chat, number)))
+        return None if stored is None else _parse_turn(number, stored)
+
+
+def of(log: Log, queued: Queued) -> History | None:
+    """The chat that an answer belongs to, if it has one."""
+    if queued.chat_id is None:
+        return None
+    return of_chat(log, queued.owner, queued.chat_id, queued.chat_retention_seconds)
+
+
+def of_chat(log: Log, owner: str, chat_id: str, retention_seconds: int) -> History:
+    """A chat by its owner and id."""
+    # Messages are renewed once a retention period, so each must live for two.
+    return History(log, chat_key(owner, chat_id), 2 * retention_seconds * 1000 + GRACE_MS)
+
+
+async def enter(log: Log, queued: Queued) -> None:
+    """Bring a turn's question into the history: drop what it replaces, add what it asks. Repeatable (rule H4)."""
+    history = of(log, queued)
+    if history is not None:
+        await log.run(*_entering(history, queued))
+
+
+async def settle(log: Log, answer: Answer) -> None:
+    """Bring an ended answer into the history, its question included. Repeatable (rule H5)."""
+    history = of(log, answer.queued)
+    if history is None or answer.end is None:
+        return
+    operations = _entering(history, answer.queued)
+    answer.builder.add(ending_chunk(answer.end[1]))
+    message = answer.builder.settled()
+    if message["parts"]:
+        operations += _writing(history, f"{answer.queued.turn}.1", answer.queued.turn, message)
+    await log.run(*operations)
+
+
+async def repair(log: Log, answer: Answer) -> None:
+    """Settle an answer whose writer died before it did, before its log is deleted (rule H5)."""
+    history = of(log, answer.queued)
+    if history is None:
+        return
+    keys, member = log.keys, f"{answer.queued.turn}.1"
+    alive, settled = await log.run(Score(keys.chats, history.chat), Score(keys.history(history.chat), member))
+    if alive is not None and settled is None:
+        await settle(log, answer)
+
+
+async def end(log: Log, stream: str, terminal: Terminal) -> bool:
+    """Seal a log from outside and bring its answer into the history → whether this call ended it.
+
+    Raises:
+        Vanished: there is no such log.
+    """
+    sealed = await log.seal(stream, terminal)
+    entries = await log.read(stream)
+    if entries:
+        await settle(log, Answer(entries))
+    return sealed
+
+
+def _entering(history: History, queued: Queued) -> list[Operation]:
+    keys, chat = history.log.keys, history.chat
+    due_ms = queued.at + queued.chat_retention_seconds * 1000
+    operations: list[Operation] = [
+        Rank(keys.chats, chat, due_ms, greater=True),
+        Keep(keys.chats, history.ttl_ms),
+    ]
+    if queued.drops:
+        # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+        operations += [Put(keys.message(chat, member), _DROPPED, history.ttl_ms) for member in queued.drops]
+        operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
+    if queued.asks is not None:
+        operations += _writing(history, f"{queued.turn}.0", queued.turn, queued.asks)
+    return operations
+
+
+def _writing(history: History, member: str, turn: int, message: UIMessage) -> list[Operation]:
+    keys, chat = history.log.keys, history.chat
+    body = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return [
+        # The first writer's body stands: whoever settles the same answer again writes the same.
+        Put(keys.message(chat, member), body, history.ttl_ms, "absent"),
+        Rank(keys.history(chat), member, turn),
+        Keep(keys.history(chat), history.ttl_ms),
+    ]
+
+
+def _parse_turn(number: int, stored: Any) -> Turn:
+    data = json.loads(stored)
+    return Turn(number, data["stream"], data["identity"])

@@ -1,0 +1,271 @@
+"""The protocol's verbs on a store: open, claim, append, seal, lease (docs/protocol.md, chapters A, K, L and E)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from holdfast.clock import Clock
+from holdfast.errors import Rejected, Superseded, Unavailable, Vanished
+from holdfast.operations import Append, Drop, Get, Keep, Last, Operation, Put, Range, Rank, RawEntry, Score, StreamLog
+from holdfast.records import FIRST, SEAL, Begin, Entry, EntryId, Queued, Record, Terminal, decode, encode, is_terminal
+
+#: How long keys outlive what the protocol needs of them, in ms: the store's own clean-up of last resort (rule X6).
+GRACE_MS = 86_400_000
+
+#: Entries asked for at once. A reply over 10 MB is refused, and a batch has up to 256 KB (rule B3).
+PAGE = 32
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of every key, under one prefix (docs/protocol.md, chapter X)."""
+
+    prefix: str = "holdfast"
+
+    def stream(self, stream: str) -> str:
+        return f"{self.prefix}:stream:{stream}"
+
+    def lease(self, stream: str, attempt: int) -> str:
+        return f"{self.prefix}:lease:{stream}:{attempt}"
+
+    def away(self, stream: str) -> str:
+        return f"{self.prefix}:away:{stream}"
+
+    def idempotency(self, digest: str) -> str:
+        return f"{self.prefix}:idem:{digest}"
+
+    def turns(self, chat: str) -> str:
+        return f"{self.prefix}:chat:{chat}:turns"
+
+    def turn(self, chat: str, turn: int) -> str:
+        return f"{self.prefix}:chat:{chat}:turn:{turn}"
+
+    def history(self, chat: str) -> str:
+        return f"{self.prefix}:chat:{chat}:history"
+
+    def message(self, chat: str, member: str) -> str:
+        return f"{self.prefix}:chat:{chat}:message:{member}"
+
+    @property
+    def due(self) -> str:
+        """Streams by the time at which cleanup should look at them next."""
+        return f"{self.prefix}:due"
+
+    @property
+    def nothing(self) -> str:
+        """A key that never exists."""
+        return f"{self.prefix}:nothing"
+
+    @property
+    def chats(self) -> str:
+        """Chats by the time at which they expire."""
+        return f"{self.prefix}:chats"
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The verbs, bound to a store, its key names and time.
+
+    Attributes:
+        port: the store.
+        keys: key names.
+        clock: time.
+        lease_ms: how long a publisher is believed alive after its last sign of life, in ms.
+        patience: seconds for which a verb asks again when the store does not answer.
+    """
+
+    port: StreamLog
+    keys: Keys
+    clock: Clock
+    lease_ms: int = 10_000
+    patience: float = 3.0
+
+    def patient(self, seconds: float) -> Log:
+        """The same verbs with another patience, in seconds."""
+        return replace(self, patience=seconds)
+
+    async def run(self, *operations: Operation) -> Sequence[Any]:
+        """Carry out idempotent operations, again and again until there is a reply or patience ends.
+
+        Raises:
+            Unavailable: there was none in time.
+            Rejected: an append was refused (at once), or the store refused all along.
+        """
+        end = self.clock.monotonic() + self.patience
+        pause = _FIRST_PAUSE
+        appends = any(isinstance(operation, Append) for operation in operations)
+        while True:
+            try:
+                return await self.port.apply(*operations)
+            except Rejected:
+                if appends or self.clock.monotonic() + pause > end:
+                    raise
+            except Unavailable:
+                if self.clock.monotonic() + pause > end:
+                    raise
+            await self.clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def open(self, stream: str, queued: Queued, due_ms: int) -> None:
+        """Write the first entry, the log's lifetime and its place in the index, in one request (rule A1).
+
+        Repeating it, with the same or another record, changes nothing: the first one stands.
+        """
+        key, ttl_ms = self.keys.stream(stream), self.ttl_ms(queued)
+        extra = (Keep(key, ttl_ms), Rank(self.keys.due, stream, due_ms), Keep(self.keys.due, ttl_ms))
+        try:
+            await self._append(key, FIRST, encode(queued), extra, create=True)
+        except Superseded:
+            await self.run(*extra)
+
+    async def append(self, stream: str, id: EntryId, record: Record) -> None:
+        """Add a record under an id of the caller's own attempt, exactly once (rules A2, A3).
+
+        Raises:
+            Superseded: a later attempt has begun or the log was sealed.
+            Vanished: the log does not exist any more.
+            Unavailable, Rejected: the store did not take it within the patience.
+        """
+        await self._append(self.keys.stream(stream), id, encode(record), ())
+
+    async def seal(self, stream: str, record: Terminal) -> bool:
+        """End a log from outside (rule E3) → whether this call ended it.
+
+        A log that has an end already is left as it is.
+
+        Raises:
+            Vanished: there is no such log.
+        """
+        tail = await self.last(stream)
+        if tail is not None and is_terminal(tail.record):
+            return False
+        try:
+            await self.append(stream, SEAL, record)
+        except Superseded:
+            return False
+        return True
+
+    async def claim(self, stream: str, attempt: int, begin: Begin, ttl_ms: int) -> list[Entry]:
+        """Begin an attempt, take its lease and begin to read the log, in one request (rule K1).
+
+        Returns:
+            Every entry, this claim's own included.
+
+        Raises:
+            Superseded: another claimer has this attempt, or the log was sealed.
+            Vanished: the log does not exist any more.
+        """
+        key = self.keys.stream(stream)
+        extra = (
+            Put(self.keys.lease(stream, attempt), begin.owner, self.lease_ms, "absent"),
+            Keep(key, ttl_ms),
+            Range(key, FIRST, limit=PAGE),
+        )
+        results = await self._append(key, EntryId(attempt, 0), encode(begin), extra)
+        entries = parse(results[-1] if results else (await self.run(*extra))[-1])
+        # What a later page holds stands already: since the claim no earlier attempt can append.
+        return await self._rest(stream, entries)
+
+    async def renew(self, stream: str, attempt: int, owner: str, ttl_ms: int) -> EntryId | None:
+        """Prolong a lease → the id of the newest entry, by which a silent publisher learns of its end (rule L2)."""
+        lease = Put(self.keys.lease(stream, attempt), owner, self.lease_ms)
+        _, _, tail = await self.run(lease, Keep(self.keys.stream(stream), ttl_ms), Last(self.keys.stream(stream)))
+        return None if tail is None else tail[0]
+
+    async def release(self, stream: str, attempt: int) -> None:
+        """Give a lease up, so that nobody need wait for it (rule O3)."""
+        await self.run(Drop((self.keys.lease(stream, attempt),)))
+
+    async def held(self, stream: str, attempt: int) -> str | None:
+        """The owner that holds the lease of an attempt, if any does."""
+        (owner,) = await self.run(Get(self.keys.lease(stream, attempt)))
+        return owner if isinstance(owner, str) else None
+
+    async def turned_away(self, stream: str, message: str) -> int | None:
+        """The highest try of a message that was turned away, if one was (rule L5)."""
+        (note,) = await self.run(Score(self.keys.away(stream), message))
+        return note if isinstance(note, int) else None
+
+    async def turn_away(self, stream: str, message: str, retried: int, ttl_ms: int) -> None:
+        """Note that a try of a message was turned away; a note only ever grows (rule L5)."""
+        key = self.keys.away(stream)
+        await self.run(Rank(key, message, retried, greater=True), Keep(key, ttl_ms))
+
+    async def read(
+        self, stream: str, start: EntryId = FIRST, *, exclusive: bool = False, limit: int | None = None
+    ) -> list[Entry]:
+        """Entries in order from ``start``, all or one page of them; empty when there are none, or no such log.
+
+        Args:
+            stream: the stream's id.
+            start: where to begin.
+            exclusive: whether to begin after ``start``.
+            limit: the most entries, at most ``PAGE``; None for all, read page by page.
+        """
+        (raw,) = await self.run(Range(self.keys.stream(stream), start, exclusive, limit or PAGE))
+        return parse(raw) if limit else await self._rest(stream, parse(raw))
+
+    async def last(self, stream: str) -> Entry | None:
+        """The newest entry, or None where there is no such log."""
+        (raw,) = await self.run(Last(self.keys.stream(stream)))
+        return None if raw is None else Entry(raw[0], decode(raw[1]))
+
+    def ttl_ms(self, queued: Queued) -> int:
+        """The lifetime of a log's keys, in ms, renewed while it is live: the store's last resort, after cleanup's."""
+        return queued.retention_seconds * 1000 + GRACE_MS
+
+    async def _rest(self, stream: str, entries: list[Entry]) -> list[Entry]:
+        """The entries, and all that follow a full first page of them."""
+        key, full = self.keys.stream(stream), len(entries) == PAGE
+        while full:
+            (raw,) = await self.run(Range(key, entries[-1].id, exclusive=True, limit=PAGE))
+            entries += parse(raw)
+            full = len(raw) == PAGE
+        return entries
+
+    async def _append(
+        self, key: str, id: EntryId, text: str, extra: Sequence[Operation], *, create: bool = False
+    ) -> Sequence[Any] | None:
+        """Append once → the results of ``extra``, or None where an earlier try had landed and they are not known."""
+        end = self.clock.monotonic() + self.patience
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                appended, *rest = await self.run(Append(key, id, text, create), *extra)
+            except Rejected:
+                if await self._landed(key, id, text):
+                    return None
+                # The store refused for a reason of its own (throttled, over quota): the id is still free.
+                if self.clock.monotonic() + pause > end:
+                    raise
+                await self.clock.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            if appended is None:
+                raise Vanished(key)
+            return rest
+
+    async def _landed(self, key: str, id: EntryId, text: str) -> bool:
+        """After a refusal: True if the entry is ours, False if its place is free (rule A4)."""
+        # Deleting nothing is a write: with it the read is answered by the primary, not by a lagging replica.
+        _, found, last = await self.run(Drop((self.keys.nothing,)), Range(key, id, limit=1), Last(key))
+        if last is None:
+            raise Vanished(key)
+        if found and found[0] == (id, text):
+            return True
+        if last[0] >= id:
+            raise Superseded(key)
+        return False
+
+
+def parse(raw: Sequence[RawEntry]) -> list[Entry]:
+    """Stored entries as records.
+
+    Raises:
+        BadRecord: one of them cannot be read.
+    """
+    return [Entry(id, decode(text)) for id, text in raw]

@@ -1,0 +1,169 @@
+"""Cleanup: delete what outlived its retention, see to what nobody writes or watches (docs/protocol.md, chapter X)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from holdfast import history
+from holdfast.answer import Answer
+from holdfast.errors import BadRecord, Rejected, Unavailable, Vanished
+from holdfast.identity import created_ms
+from holdfast.log import GRACE_MS, Log, parse
+from holdfast.operations import Drop, Last, Newest, Range, Rank, Ranked, Unrank
+from holdfast.records import FIRST, Entry, Queued, is_terminal
+from holdfast.rescue import Rescuer
+
+_logger = logging.getLogger("holdfast")
+
+#: Streams or chats that one request to the index names: bounds the work between two looks at the time.
+_BATCH: Final = 25
+#: How soon a live stream is looked at again, in ms.
+_AGAIN_MS: Final = 30_000
+_KEYS_AT_ONCE: Final = 200
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one cleanup did.
+
+    Attributes:
+        streams_checked: streams that were due for a look.
+        streams_deleted: logs past their retention, deleted.
+        streams_rescued: stalled streams for which a delivery was asked.
+        streams_sealed: hopeless streams that were ended.
+        streams_failed: streams that could not be read or written now; the next cleanup looks again.
+        chats_deleted: chats past their retention, deleted.
+        complete: whether everything due was looked at, or time ran out first.
+    """
+
+    streams_checked: int = 0
+    streams_deleted: int = 0
+    streams_rescued: int = 0
+    streams_sealed: int = 0
+    streams_failed: int = 0
+    chats_deleted: int = 0
+    complete: bool = True
+
+    def as_json(self) -> dict[str, int | bool]:
+        """The counts, for the answer of the route."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaner:
+    """What cleaning needs.
+
+    Attributes:
+        log: the verbs.
+        rescuer: asks for rescues, and seals.
+    """
+
+    log: Log
+    rescuer: Rescuer
+
+    async def run(self, seconds: float) -> Counts:
+        """Look at everything that is due, in small batches, until it is done or time is up.
+
+        Args:
+            seconds: how long to go on.
+
+        Raises:
+            Unavailable, Rejected: the store did not answer.
+        """
+        counts = Counts()
+        clock = self.log.clock
+        until = clock.monotonic() + seconds
+        now = clock.now_ms()
+        while streams := await self._due(self.log.keys.due, now):
+            for stream in streams:
+                if clock.monotonic() >= until:
+                    counts.complete = False
+                    return counts
+                await self._look(stream, counts)
+        while chats := await self._due(self.log.keys.chats, now):
+            for chat in chats:
+                if clock.monotonic() >= until:
+                    counts.complete = False
+                    return counts
+                await self._delete_chat(chat)
+                counts.chats_deleted += 1
+        return counts
+
+    async def _due(self, index: str, now: int) -> list[str]:
+        (ranked,) = await self.log.run(Ranked(index, now, _BATCH))
+        return [member for member, _ in ranked]
+
+    async def _look(self, stream: str, counts: Counts) -> None:
+        counts.streams_checked += 1
+        # Whatever happens below, this stream must not be the next one again: a stream that cannot be
+        # handled would keep all others waiting.
+        await self._look_again(stream, self.log.clock.now_ms() + _AGAIN_MS)
+        try:
+            await self._see_to(stream, counts)
+        except (Unavailable, Rejected, Vanished):
+            counts.streams_failed += 1
+            _logger.warning("cleanup_failed", extra={"stream": stream})
+
+    async def _see_to(self, stream: str, counts: Counts) -> None:
+        now, key = self.log.clock.now_ms(), self.log.keys.stream(stream)
+        first, last = await self.log.run(Range(key, FIRST, limit=1), Last(key))
+        if last is None:
+            await self.log.run(Unrank(self.log.keys.due, (stream,)))
+            return
+        try:
+            (queued,), (tail,) = parse(first), parse([last])
+            if not isinstance(queued.record, Queued):
+                raise BadRecord("The log does not begin with a queued record.")
+            if is_terminal(tail.record):
+                await self._ended(stream, queued.record, tail.record.at, now, counts)
+            else:
+                await self._unfinished(stream, tail, now, counts)
+        except (BadRecord, ValueError):
+            counts.streams_failed += 1
+            if now - (created_ms(stream) or 0) > 2 * GRACE_MS:  # no release will ever read this one
+                await self._delete(stream)
+                counts.streams_deleted += 1
+
+    async def _ended(self, stream: str, queued: Queued, ended_at: int, now: int, counts: Counts) -> None:
+        due = ended_at + queued.retention_seconds * 1000
+        if due > now:
+            await self._look_again(stream, due)
+            return
+        if queued.chat_id is not None:
+            await history.repair(self.log, Answer(await self.log.read(stream)))
+        await self._delete(stream)
+        counts.streams_deleted += 1
+
+    async def _unfinished(self, stream: str, tail: Entry, now: int, counts: Counts) -> None:
+        if await self.log.held(stream, tail.id.attempt) is not None:
+            return
+        silent = (now - tail.record.at) / 1000
+        if silent >= self.rescuer.give_up:
+            if await self.rescuer.seal(stream, "cleanup"):
+                counts.streams_sealed += 1
+        elif silent >= self.rescuer.stall:
+            await self.rescuer.rescue(stream, tail.id.attempt)
+            counts.streams_rescued += 1
+
+    async def _look_again(self, stream: str, at_ms: int) -> None:
+        await self.log.run(Rank(self.log.keys.due, stream, at_ms))
+
+    async def _delete(self, stream: str) -> None:
+        """Delete a log that has its end, and what stands beside it; leases end by themselves."""
+        keys = self.log.keys
+        await self.log.run(Drop((keys.stream(stream), keys.away(stream))), Unrank(keys.due, (stream,)))
+
+    async def _delete_chat(self, chat: str) -> None:
+        keys = self.log.keys
+        (newest,) = await self.log.run(Newest(keys.turns(chat)))
+        turns = newest[1] if newest else 0
+        names = [
+            name
+            for turn in range(1, turns + 1)
+            for name in (keys.turn(chat, turn), keys.message(chat, f"{turn}.0"), keys.message(chat, f"{turn}.1"))
+        ]
+        for first in range(0, len(names), _KEYS_AT_ONCE):
+            await self.log.run(Drop(tuple(names[first : first + _KEYS_AT_ONCE])))
+        await self.log.run(Drop((keys.history(chat), keys.turns(chat))), Unrank(keys.chats, (chat,)))

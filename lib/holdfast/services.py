@@ -1,0 +1,156 @@
+"""Everything a process serves, wired once: settings and adapters in, the four verbs out."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+from holdfast.attempt import Pace
+from holdfast.clock import Clock, SystemClock
+from holdfast.errors import SettingsError
+from holdfast.generation import Generator
+from holdfast.log import Keys, Log
+from holdfast.operations import StreamLog
+from holdfast.publish import Publisher
+from holdfast.queue import Queue
+from holdfast.rescue import Rescuer
+from holdfast.retention import Cleaner
+from holdfast.settings import Settings
+from holdfast.start import Starter
+from holdfast.subscribe import Patience, Subscriber
+
+_logger = logging.getLogger("holdfast")
+
+
+@dataclass(frozen=True)
+class Services:
+    """The verbs, bound to one deployment's settings.
+
+    Attributes:
+        settings: the settings.
+        store: the store.
+        queue_to: the queue that delivers to the functions at a public origin.
+        load_generator: makes the generator; called by the first publish.
+        clock: time.
+    """
+
+    settings: Settings
+    store: StreamLog
+    queue_to: Callable[[str], Queue]
+    load_generator: Callable[[], Generator]
+    clock: Clock
+
+    @cached_property
+    def log(self) -> Log:
+        """The protocol's verbs on the store."""
+        lease_ms = round(self.settings.lease_seconds * 1000)
+        return Log(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
+
+    @cached_property
+    def generate(self) -> Generator:
+        """The generator of this deployment."""
+        return self.load_generator()
+
+    def starter(self, origin: str) -> Starter:
+        """For the start routes."""
+        settings = self.settings
+        return Starter(self.log, self.queue_to(origin), settings.retention_seconds, settings.chat_retention_seconds)
+
+    def subscriber(self, origin: str) -> Subscriber:
+        """For the routes that read."""
+        settings = self.settings
+        patience = Patience(poll=settings.poll_ms / 1000, heartbeat=settings.heartbeat_seconds)
+        return Subscriber(self.log, self.rescuer(origin), patience, settings.retention_seconds * 1000)
+
+    def publisher(self, origin: str) -> Publisher:
+        """For the publish route."""
+        settings = self.settings
+        pace = Pace(
+            flush=settings.flush_ms / 1000,
+            renew=settings.lease_seconds * 0.3,
+            margin=min(8.0, settings.max_seconds * 0.2),
+        )
+        return Publisher(self.log, self.queue_to(origin), self.generate, pace, self._crashed)
+
+    def cleaner(self, origin: str) -> Cleaner:
+        """For the cleanup route."""
+        return Cleaner(self.log, self.rescuer(origin))
+
+    def rescuer(self, origin: str) -> Rescuer:
+        """For whoever finds a stream that nobody writes."""
+        settings = self.settings
+        return Rescuer(self.log, self.queue_to(origin), settings.stall_seconds, settings.give_up_seconds)
+
+    def _crashed(self, error: BaseException) -> None:
+        """Say where a generator failed; the exception's own text only where the developer is watching."""
+        if self.settings.tracebacks:
+            traceback.print_exception(error, file=sys.stderr)
+            return
+        frames = traceback.extract_tb(error.__traceback__)
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
+        _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": where})
+
+
+def build(settings: Settings) -> Services:
+    """Services over the real adapters; nothing is connected yet.
+
+    Args:
+        settings: the deployment's settings.
+    """
+    from holdfast.adapters.qstash import QStashQueue
+    from holdfast.adapters.upstash import UpstashLog
+
+    queues: dict[str, Queue] = {}
+    bypass = settings.protection_bypass
+    headers = {"x-vercel-protection-bypass": bypass} if bypass else {}
+
+    def queue_to(origin: str) -> Queue:
+        if origin not in queues:
+            queues[origin] = QStashQueue(
+                url=settings.qstash_url,
+                token=settings.qstash_token,
+                destination=f"{origin}/api/publish",
+                failure_url=f"{origin}/api/publish/failed",
+                retries=settings.qstash_retries,
+                headers=headers,
+                timeout_seconds=settings.request_timeout_seconds,
+            )
+        return queues[origin]
+
+    store = UpstashLog(settings.redis_url, settings.redis_token, timeout=settings.request_timeout_seconds)
+    return Services(settings, store, queue_to, lambda: load_generator(settings), SystemClock())
+
+
+def load_generator(settings: Settings) -> Generator:
+    """The user's generator, or the one over the OpenAI API.
+
+    Raises:
+        SettingsError: ``HOLDFAST_GENERATOR`` names something that is not there or cannot be called.
+    """
+    if not settings.generator:
+        from holdfast.adapters.openai import openai_generator
+
+        return openai_generator(
+            api="responses" if settings.api == "responses" else "chat",
+            api_key=settings.openai_api_key,
+            base_url=settings.openai_base_url,
+            model=settings.model,
+            system=settings.system,
+        )
+    module, _, name = settings.generator.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(
+            f"HOLDFAST_GENERATOR: {settings.generator} could not be imported ({type(error).__name__}). "
+            "Name a function as package.module:function, importable from where the server runs."
+        ) from error
+    if not callable(found):
+        raise SettingsError(f"HOLDFAST_GENERATOR: {settings.generator} is not a function.")
+    return cast("Generator", found)

@@ -1,0 +1,196 @@
+"""Every setting, read once from a mapping; a bad value names the variable and the remedy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from holdfast.errors import SettingsError
+
+#: The functions a process serves; each needs only some of the settings.
+ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
+
+_NEEDS_QUEUE = frozenset({"start", "publish", "subscribe", "cleanup"})
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_GENERATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a deployment. Durations are in the unit that the name says.
+
+    Made by ``from_env``; the fields' order follows ``.env.example``.
+    """
+
+    redis_url: str
+    redis_token: str
+    qstash_token: str
+    qstash_url: str = "https://qstash.upstash.io"
+    qstash_current_signing_key: str = ""
+    qstash_next_signing_key: str = ""
+    qstash_retries: int = 3
+    public_url: str = ""
+    protection_bypass: str = ""
+    cron_secret: str = ""
+    secret: str = ""
+    generator: str = ""
+    openai_api_key: str = ""
+    openai_base_url: str = ""
+    api: str = "chat"
+    model: str = "gpt-5-mini"
+    system: str = ""
+    key_prefix: str = "holdfast"
+    retention_seconds: int = 86_400
+    chat_retention_seconds: int = 30 * 86_400
+    flush_ms: int = 200
+    poll_ms: int = 150
+    heartbeat_seconds: float = 15.0
+    lease_seconds: float = 10.0
+    stall_seconds: float = 4.0
+    give_up_seconds: float = 120.0
+    max_seconds: float = 300.0
+    request_timeout_seconds: float = 5.0
+    max_body_bytes: int = 4_000_000
+    log_level: str = "INFO"
+    tracebacks: bool = False
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str], roles: frozenset[str] = ROLES) -> Settings:
+        """Read and check the settings.
+
+        Args:
+            env: the environment, or any mapping of names to text. Empty values count as absent.
+            roles: which functions this process serves; what only the others need may be absent.
+
+        Returns:
+            The settings, complete and valid.
+
+        Raises:
+            SettingsError: a variable is missing or malformed; the message names it and says what to do.
+        """
+        read = _Reader(env)
+        redis_url = read.url("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL")
+        redis_token = read.required("UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_TOKEN")
+        queue = bool(roles & _NEEDS_QUEUE)
+        machine = bool(roles & {"publish", "cleanup"})
+        generator = read.matching("HOLDFAST_GENERATOR", _GENERATOR, "package.module:function")
+        api_key, base_url = "", ""
+        if "publish" in roles and not generator:
+            api_key, base_url = read.model()
+        return cls(
+            redis_url=redis_url,
+            redis_token=redis_token,
+            qstash_url=read.url("QSTASH_URL", default="https://qstash.upstash.io"),
+            qstash_token=read.required("QSTASH_TOKEN") if queue else "",
+            qstash_current_signing_key=read.required("QSTASH_CURRENT_SIGNING_KEY") if machine else "",
+            qstash_next_signing_key=read.required("QSTASH_NEXT_SIGNING_KEY") if machine else "",
+            qstash_retries=read.number("HOLDFAST_QSTASH_RETRIES", int, 3, low=0, high=100),
+            public_url=read.public_url(),
+            protection_bypass=read.text("VERCEL_AUTOMATION_BYPASS_SECRET"),
+            cron_secret=read.long_secret("CRON_SECRET") if "cleanup" in roles else "",
+            secret=read.long_secret("HOLDFAST_SECRET"),
+            generator=generator,
+            openai_api_key=api_key,
+            openai_base_url=base_url,
+            api=read.choice("HOLDFAST_API", ("chat", "responses"), "chat"),
+            model=read.text("HOLDFAST_MODEL") or "gpt-5-mini",
+            system=read.text("HOLDFAST_SYSTEM"),
+            key_prefix=read.matching("HOLDFAST_KEY_PREFIX", _PREFIX, "letters, digits, '_', '.', '-'") or "holdfast",
+            retention_seconds=read.number("HOLDFAST_RETENTION_SECONDS", int, 86_400, low=1, high=10**9),
+            chat_retention_seconds=read.number("HOLDFAST_CHAT_RETENTION_SECONDS", int, 2_592_000, low=1, high=10**9),
+            flush_ms=read.number("HOLDFAST_FLUSH_MS", int, 200, low=1, high=10_000),
+            poll_ms=read.number("HOLDFAST_POLL_MS", int, 150, low=1, high=10_000),
+            heartbeat_seconds=read.number("HOLDFAST_HEARTBEAT_SECONDS", float, 15.0, low=0.05, high=60),
+            lease_seconds=read.number("HOLDFAST_LEASE_SECONDS", float, 10.0, low=0.1, high=600),
+            stall_seconds=read.number("HOLDFAST_STALL_SECONDS", float, 4.0, low=0.05, high=600),
+            give_up_seconds=read.number("HOLDFAST_GIVE_UP_SECONDS", float, 120.0, low=0.1, high=86_400),
+            max_seconds=read.number("HOLDFAST_MAX_SECONDS", float, 300.0, low=1, high=86_400),
+            request_timeout_seconds=read.number("HOLDFAST_REQUEST_TIMEOUT_SECONDS", float, 5.0, low=0.05, high=60),
+            max_body_bytes=read.number("HOLDFAST_MAX_BODY_BYTES", int, 4_000_000, low=1_000, high=8_000_000),
+            tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
+            log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
+        )
+
+
+class _Reader:
+    """Typed look-ups in an environment, with errors that name the variable."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def text(self, *names: str) -> str:
+        return next((value for name in names if (value := self._env.get(name, "").strip())), "")
+
+    def required(self, *names: str) -> str:
+        value = self.text(*names)
+        if not value:
+            what = " or ".join(names)
+            raise SettingsError(f"{what} is not set. Set it in the environment or in .env (see .env.example).")
+        return value
+
+    def url(self, *names: str, default: str = "") -> str:
+        value = self.text(*names) or default
+        if not value:
+            return self.required(*names)
+        return self.checked_url(value, " or ".join(names))
+
+    def checked_url(self, value: str, name: str) -> str:
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            good = False
+        if not good:
+            raise SettingsError(f"{name} must be an absolute http(s) URL such as https://example.com.")
+        return value.rstrip("/")
+
+    def public_url(self) -> str:
+        if value := self.text("HOLDFAST_PUBLIC_URL"):
+            return self.checked_url(value, "HOLDFAST_PUBLIC_URL")
+        # Only the production domain is open to QStash; deployment URLs are protected (Vercel documentation).
+        host = self.text("VERCEL_PROJECT_PRODUCTION_URL")
+        return f"https://{host}" if host else ""
+
+    def long_secret(self, name: str) -> str:
+        value = self.required(name)
+        if len(value) < 16:
+            raise SettingsError(f"{name} must have at least 16 characters; make one with: openssl rand -hex 32")
+        return value
+
+    def model(self) -> tuple[str, str]:
+        base_url = self.text("OPENAI_BASE_URL")
+        if base_url:
+            base_url = self.checked_url(base_url, "OPENAI_BASE_URL")
+        if key := self.text("OPENAI_API_KEY"):
+            return key, base_url
+        if key := self.text("OPENROUTER_API_KEY"):
+            return key, base_url or "https://openrouter.ai/api/v1"
+        raise SettingsError(
+            "OPENAI_API_KEY or OPENROUTER_API_KEY is not set. Set one, or name a generator in HOLDFAST_GENERATOR."
+        )
+
+    def matching(self, name: str, pattern: re.Pattern[str], wanted: str) -> str:
+        value = self.text(name)
+        if value and not pattern.fullmatch(value):
+            raise SettingsError(f"{name} must have the form {wanted}.")
+        return value
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.text(name) or default
+        if value not in allowed:
+            raise SettingsError(f"{name} must be one of: {', '.join(allowed)}.")
+        return value
+
+    def number[N: (int, float)](self, name: str, kind: Callable[[str], N], default: N, *, low: float, high: float) -> N:
+        value = self.text(name)
+        if not value:
+            return default
+        try:
+            number = kind(value)
+        except ValueError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise SettingsError(f"{name} must be a number from {low:g} to {high:g}.")
+        return number

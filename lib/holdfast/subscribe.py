@@ -1,0 +1,233 @@
+"""A reader's side: replay from a cursor, poll, end in time (docs/protocol.md, chapter D)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from holdfast.endings import ending_chunk
+from holdfast.errors import ApiError, LogGap
+from holdfast.generation import Part
+from holdfast.identity import created_ms
+from holdfast.log import PAGE, Log, parse
+from holdfast.operations import Drop, Operation, Range
+from holdfast.records import FIRST, SEAL_ATTEMPT, Begin, Cursor, Entry, Error, Finish, Parts, Queued, Stop
+from holdfast.rescue import Rescuer
+
+#: An unknown stream younger than this may be one that a lagging replica does not show yet, in ms (rule D2).
+_YOUNG_MS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One chunk for the reader, and the cursor after it. Without a chunk: the end itself, ``[DONE]``."""
+
+    cursor: Cursor
+    chunk: Part | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Nothing new for a while; the connection lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Intervals and limits of a reader, in seconds.
+
+    Attributes:
+        poll: between two looks at a log that moves.
+        idle_poll: the longest time between two looks at a log that is silent.
+        heartbeat: silence after which the connection gets a sign of life.
+        unknown: how long a young, unknown stream is looked for.
+        gap: how long a missing entry is looked for.
+    """
+
+    poll: float = 0.15
+    idle_poll: float = 1.0
+    heartbeat: float = 15.0
+    unknown: float = 3.0
+    gap: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """What reading needs.
+
+    Attributes:
+        log: the verbs.
+        rescuer: sees to streams that nobody writes.
+        patience: intervals and limits.
+        retention_ms: how long a log stays after its end, to tell an expired stream from one that never was.
+    """
+
+    log: Log
+    rescuer: Rescuer
+    patience: Patience
+    retention_ms: int
+
+    async def open(self, stream: str, cursor: Cursor | None = None) -> Reading:
+        """Find a stream and what follows a cursor.
+
+        Args:
+            stream: the stream's id.
+            cursor: where the reader stands; None for the beginning.
+
+        Raises:
+            ApiError: 404 unknown, 410 expired, 400 a cursor that this stream never gave.
+            Unavailable, Rejected: the store did not answer.
+            BadRecord: the log holds what this version cannot read.
+        """
+        born = created_ms(stream)
+        if born is None:
+            raise unknown_stream()
+        clock = self.log.clock
+        give_up = clock.monotonic() + self.patience.unknown
+        while not (entries := await self._first_page(stream, cursor, fresh=False)):
+            age_ms = clock.now_ms() - born
+            if age_ms > self.retention_ms:
+                raise ApiError(410, "stream_expired", "This answer was deleted after its retention. Start a new one.")
+            # A replica may lag behind the start, and a 404 would end an EventSource for good.
+            if not 0 <= age_ms <= _YOUNG_MS or clock.monotonic() >= give_up:
+                raise unknown_stream()
+            await clock.sleep(self.patience.poll)
+        if cursor is not None and cursor.entry not in {entry.id for entry in entries}:
+            # Only a lagging replica may be behind a cursor: the primary decides.
+            entries = await self._first_page(stream, cursor, fresh=True)
+            if cursor.entry not in {entry.id for entry in entries}:
+                raise ApiError(400, "cursor_unknown", "This stream never gave this cursor: it belongs to another one.")
+        queued = entries[0].record
+        if not isinstance(queued, Queued):
+            raise unknown_stream()
+        return Reading(self, stream, queued, cursor, entries if cursor is None else entries[1:])
+
+    async def _first_page(self, stream: str, cursor: Cursor | None, *, fresh: bool) -> list[Entry]:
+        """The first entry, and the page that begins with the cursor's own; nothing where there is no such log."""
+        key = self.log.keys.stream(stream)
+        if cursor is None:
+            return await self.log.read(stream, limit=PAGE)
+        wanted: list[Operation] = [Range(key, FIRST, limit=1), Range(key, cursor.entry, limit=PAGE)]
+        if fresh:
+            wanted.append(Drop((self.log.keys.nothing,)))  # a write, so that the primary answers
+        first, page = (await self.log.run(*wanted))[:2]
+        return parse([*first, *page])
+
+
+class Reading:
+    """One reader's way through one stream. Made by ``Subscriber.open``."""
+
+    def __init__(
+        self, subscriber: Subscriber, stream: str, queued: Queued, cursor: Cursor | None, page: Sequence[Entry]
+    ) -> None:
+        self.stream = stream
+        self.queued = queued
+        self._log = subscriber.log
+        self._patience = subscriber.patience
+        self._rescuer = subscriber.rescuer
+        self._cursor = cursor
+        self._page = list(page)
+        self._last: Entry | None = None
+        self._pos: int | None = None if cursor is not None else 0
+        #: Whether the reader already has everything, the end included: nothing is to be sent (rule D3).
+        self.complete = bool(
+            cursor is not None and cursor.part is None and page and isinstance(page[0].record, Finish | Error | Stop)
+        )
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far this reader has come, or where it began."""
+        if self._last is None:
+            return self._cursor or Cursor(FIRST)
+        here = Cursor(self._last.id)
+        return here if self._cursor is None or self._cursor < here else self._cursor
+
+    async def frames(self, seconds: float) -> AsyncGenerator[Frame | Beat]:
+        """What the reader lacks, as it comes, until the end or until time is up.
+
+        Args:
+            seconds: how long to go on; then this returns, and the reader comes back with its cursor.
+
+        Raises:
+            Unavailable, Rejected: the store did not answer; the reader should come back with its cursor.
+            LogGap: an entry is missing and stayed missing.
+            Vanished: the log was deleted meanwhile.
+        """
+        clock = self._log.clock
+        until = clock.monotonic() + seconds
+        news = beat = clock.monotonic()
+        watch = self._rescuer.watch(self.stream)
+        while True:
+            for entry in await self._dense(self._page):
+                for frame in self._take(entry):
+                    yield frame
+                    if frame.chunk is None:
+                        return
+                news = beat = clock.monotonic()
+            now = clock.monotonic()
+            if now >= until:
+                return
+            if len(self._page) < PAGE:
+                if now - beat >= self._patience.heartbeat:
+                    beat = now
+                    yield Beat()
+                await watch.look(self._last, silent=now - news)
+                pause = max(self._patience.poll, min((now - news) / 10, self._patience.idle_poll))
+                await clock.sleep(min(pause, until - now))
+            self._page = await self._next_page()
+
+    async def _next_page(self) -> list[Entry]:
+        if self._last is None:
+            return await self._log.read(self.stream, limit=PAGE)
+        return await self._log.read(self.stream, self._last.id, exclusive=True, limit=PAGE)
+
+    async def _dense(self, page: list[Entry]) -> list[Entry]:
+        """The page, read again until nothing is missing in it (rule D5)."""
+        give_up = self._log.clock.monotonic() + self._patience.gap
+        while not self._is_dense(page):
+            if self._log.clock.monotonic() >= give_up:
+                raise LogGap("A part of the stored answer is missing.")
+            await self._log.clock.sleep(self._patience.poll)
+            page = await self._next_page()
+        self._page = page
+        return page
+
+    def _is_dense(self, page: list[Entry]) -> bool:
+        before, pos = self._last, self._pos
+        for entry in page:
+            id = entry.id
+            if before is not None and id.attempt == before.id.attempt and id.seq != before.id.seq + 1:
+                return False
+            if before is not None and id.attempt != before.id.attempt and id.seq != 0:
+                return False
+            if id.seq == 0 and id.attempt != SEAL_ATTEMPT and not isinstance(entry.record, Begin):
+                return False
+            if isinstance(entry.record, Parts):
+                if pos is not None and entry.record.pos != pos:
+                    return False
+                pos = entry.record.pos + len(entry.record.parts)
+            elif isinstance(entry.record, Finish) and pos is not None and entry.record.parts != pos:
+                return False
+            before = entry
+        return True
+
+    def _take(self, entry: Entry) -> list[Frame]:
+        """The frames of an entry that lie behind the reader's cursor."""
+        self._last = entry
+        match entry.record:
+            case Parts() as record:
+                self._pos = record.pos + len(record.parts)
+                last = len(record.parts) - 1
+                frames = [
+                    Frame(Cursor(entry.id, None if k == last else k), chunk) for k, chunk in enumerate(record.parts)
+                ]
+            case Finish() | Error() | Stop() as terminal:
+                frames = [Frame(Cursor(entry.id, 0), ending_chunk(terminal)), Frame(Cursor(entry.id), None)]
+            case _:
+                frames = []
+        return [frame for frame in frames if self._cursor is None or self._cursor < frame.cursor]
+
+
+def unknown_stream() -> ApiError:
+    """404: no such stream, or not yours, which nobody can tell apart."""
+    return ApiError(404, "stream_unknown", "There is no such stream. Check the id, or start a new answer.")

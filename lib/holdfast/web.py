@@ -1,0 +1,106 @@
+"""The HTTP contract as one table of routes, and how errors leave (docs/protocol.md, chapter W)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from holdfast.client_handlers import ClientHandlers
+from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
+from holdfast.machine_handlers import MachineHandlers
+from holdfast.services import Services
+from holdfast.subscribe import unknown_stream
+
+_logger = logging.getLogger("holdfast")
+
+type _Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(services: Services, roles: frozenset[str]) -> Starlette:
+    """The ASGI app of a process.
+
+    Args:
+        services: the verbs.
+        roles: which functions the process serves: start, subscribe, publish, cleanup.
+    """
+    client, machine = ClientHandlers(services), MachineHandlers(services)
+    table: list[tuple[str, str, _Handler, list[str]]] = [
+        ("start", "/", client.page, ["GET"]),
+        ("start", "/api/streams", client.start_stream, ["POST"]),
+        ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
+        ("start", "/api/chat", client.start_chat, ["POST"]),
+        ("subscribe", "/api/streams/{id}/status", client.status, ["GET"]),
+        ("subscribe", "/api/streams/{id}", client.read_stream, ["GET"]),
+        ("subscribe", "/api/chat/{id:path}/stream", client.resume_chat, ["GET"]),
+        ("subscribe", "/api/chat/{id:path}", client.read_chat, ["GET"]),
+        ("publish", "/api/publish", machine.publish, ["POST"]),
+        ("publish", "/api/publish/failed", machine.publish_failed, ["POST"]),
+        ("cleanup", "/api/cleanup", machine.cleanup, ["GET", "POST"]),
+    ]
+    served = [Route(path, handler, methods=methods) for role, path, handler, methods in table if role in roles]
+    handlers: dict[Any, Any] = {
+        ApiError: _api_error,
+        Unavailable: _unavailable,
+        Rejected: _unavailable,
+        BadRecord: _unreadable,
+        Vanished: _vanished,
+        HTTPException: _http_error,
+        ClientDisconnect: _gone,
+        Exception: _unforeseen,
+    }
+    return Starlette(routes=[*served, Route("/healthz", _health)], exception_handlers=handlers)
+
+
+async def _health(_request: Request) -> Response:
+    """``GET /healthz``: this process answers."""
+    return JSONResponse({"ok": True})
+
+
+def _answer(error: ApiError) -> Response:
+    body = {"error": {"code": error.code, "message": error.message, **error.extra}}
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return JSONResponse(body, error.status, headers)
+
+
+async def _api_error(_request: Request, error: ApiError) -> Response:
+    return _answer(error)
+
+
+async def _unavailable(_request: Request, _error: Exception) -> Response:
+    return _answer(ApiError(503, "store_unavailable", "The store did not answer. Try again.", retry_after=2))
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    return _answer(ApiError(501, "stream_unreadable", str(error)))
+
+
+async def _vanished(_request: Request, _error: Exception) -> Response:
+    return _answer(unknown_stream())
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody is there to read it
+
+
+async def _http_error(_request: Request, error: HTTPException) -> Response:
+    messages = {
+        404: ("route_unknown", "There is no such route. See docs/protocol.md for the list."),
+        405: ("method_not_allowed", "This route does not take this method."),
+    }
+    code, message = messages.get(error.status_code, ("http_error", "The request was not understood."))
+    response = _answer(ApiError(error.status_code, code, message))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unforeseen(_request: Request, error: Exception) -> Response:
+    _logger.error("unforeseen_error", extra={"exception": type(error).__name__})
+    message = "Something unforeseen went wrong; the log of the function says what."
+    return _answer(ApiError(500, "internal_error", message))
