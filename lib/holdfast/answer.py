@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from holdfast.batching import size_of
 from holdfast.errors import BadRecord
 from holdfast.generation import Part
 from holdfast.message import MessageBuilder, is_valid, is_visible
@@ -33,6 +34,8 @@ class Answer:
         self.begins: list[tuple[int, Begin]] = []
         self.handoffs: list[tuple[EntryId, Handoff]] = []
         self.parts = 0
+        self.size = 0
+        self.idle_handoffs = 0
         self.characters = 0
         self.visible_at: int | None = None
         self.continued = False
@@ -72,6 +75,7 @@ class Answer:
                 self._parts(record)
             case Handoff() as record:
                 self.handoffs.append((entry.id, record))
+                self.idle_handoffs += 1
                 self.checkpoint = record.checkpoint if record.checkpoint is not None else self.checkpoint
             case Finish() | Error() | Stop() as terminal:
                 self.end = (entry.id, terminal)
@@ -95,6 +99,8 @@ class Answer:
         if record.pos != self.parts:
             raise BadRecord(f"The log holds part {record.pos} where part {self.parts} belongs.")
         self.parts += len(record.parts)
+        self.size += size_of(record.parts)
+        self.idle_handoffs = 0
         if record.checkpoint is not None:
             self.checkpoint = record.checkpoint
         for chunk in record.parts:

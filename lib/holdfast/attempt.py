@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Callable, Iterable
+import copy
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from holdfast.answer import Answer
-from holdfast.batching import Batcher
+from holdfast.batching import Batcher, size_of
 from holdfast.compose import Composer
 from holdfast.errors import GenerationError, Superseded, Unavailable, Vanished
 from holdfast.generation import GenerationRequest, Generator, Part
+from holdfast.iteration import iterate
 from holdfast.log import Log
+from holdfast.pace import Pace
 from holdfast.records import EntryId, Error, Finish, Handoff, Parts, Record
 
+#: The largest checkpoint, in characters of its JSON: it stands in every record that follows a ``save``.
+_MOST_CHECKPOINT: Final = 65_536
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Intervals and limits of a publisher.
-
-    Attributes:
-        flush: seconds between the starts of two appends.
-        renew: seconds between two renewals of the lease.
-        margin: seconds before the deadline at which an attempt hands off.
-        max_unsent: bytes that may wait for the store before the model is cancelled.
-        fruitless: calls of the generator in a row that may fail without a word before the answer ends.
-        pause: seconds before the first of them is repeated; doubles each time.
-        longest_pause: the longest such wait, also when the provider asks for more.
-    """
-
-    flush: float = 0.2
-    renew: float = 3.0
-    margin: float = 8.0
-    max_unsent: int = 8_000_000
-    fruitless: int = 4
-    pause: float = 0.5
-    longest_pause: float = 20.0
+#: How long a generator may take to obey its cancellation, in seconds.
+_STUBBORN: Final = 5.0
 
 
 class Attempt:
@@ -78,19 +64,23 @@ class Attempt:
         self._stream = stream
         self._answer = answer
         self._message_id = message_id
-        self._deadline_ms = None if deadline_ms is None else deadline_ms - round(pace.margin * 1000)
+        self._deadline_ms = self._before(deadline_ms)
         self.number, self._begin = answer.begin
         self._seq = 1
         self._pos = answer.parts
         self._batcher = Batcher(pace.flush)
         self._pushed = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._room = asyncio.Event()
         self._closing = False
         self._stopped = asyncio.Event()
         self._reason = "stop"
         self._usage: dict[str, int] = {}
         self._exact = not answer.continued
         self._rounds = 0
+        self._thread = threading.get_ident()
+        self._loop = asyncio.get_running_loop()
+        self._size = answer.size
 
     async def run(self) -> bool:
         """Run until the answer ends or is handed off → whether it was handed off.
@@ -105,8 +95,6 @@ class Attempt:
         try:
             await asyncio.wait({pump, writer, renewer}, timeout=self._time_left(), return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
-            if pump.done() and not isinstance(pump.exception(), GenerationError):
-                self._raise_from(pump)
             if handing_off := not pump.done():
                 self._stopped.set()
                 await _cancel(pump)
@@ -115,13 +103,13 @@ class Attempt:
             self._hurry.set()
             await asyncio.wait({writer, renewer}, return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
-            if handing_off:
+            if handing_off and not self._is_idle():
                 checkpoint = self._answer.checkpoint
                 await self._append(Handoff(at=self._now(), message=self._message_id, checkpoint=checkpoint))
-            else:
-                ending = self._ending(pump)
-                self._answer.end = (await self._append(ending), ending)
-            return handing_off
+                return True
+            ending = self._ending(None if handing_off else pump)
+            self._answer.end = (await self._append(ending), ending)
+            return False
         finally:
             self._stopped.set()
             for task in (pump, writer, renewer):
@@ -132,11 +120,20 @@ class Attempt:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    def _ending(self, pump: asyncio.Task[None]) -> Finish | Error:
-        """The terminal record that a finished generator asks for."""
+    def _is_idle(self) -> bool:
+        """Whether handing off again would go on for ever: so many attempts in a row wrote nothing (rule O4)."""
+        return self._seq == 1 and self._answer.idle_handoffs + 1 >= self._pace.idle_handoffs
+
+    def _ending(self, pump: asyncio.Task[None] | None) -> Finish | Error:
+        """The terminal record that a finished generator asks for; without one, that of an answer that never came."""
+        if pump is None:
+            message = "The model said nothing within the time that several calls had. What was written is kept."
+            return Error(at=self._now(), code="no_progress", message=message, by="publish")
         error = pump.exception()
         if isinstance(error, GenerationError):
             return Error(at=self._now(), code=error.code, message=error.message, by="publish")
+        if error is not None:
+            raise error
         answer, started_at = self._answer, self._answer.queued.at
         return Finish(
             at=self._now(),
@@ -165,7 +162,7 @@ class Attempt:
                 self._add_usage(composer)
                 fruitless = fruitless + 1 if self._answer.characters == before else 1
                 if not error.retry or fruitless >= self._pace.fruitless:
-                    self._push(composer.close())
+                    self._push(composer.close(), limit=False)
                     raise
                 # What is visible stands; the next call continues it, so the text is no longer one call's.
                 self._exact = self._exact and not self._answer.visible
@@ -174,45 +171,69 @@ class Attempt:
                 continue
             self._add_usage(composer)
             self._reason = composer.reason
-            self._push(composer.close())
+            self._push(composer.close(), limit=False)
             return
 
     async def _call(self, composer: Composer) -> None:
         request = GenerationRequest(
-            messages=self._answer.queued.messages,
+            messages=copy.deepcopy(self._answer.queued.messages),
             chat_id=self._answer.queued.chat_id,
             owner=self._answer.queued.owner,
-            extra=self._answer.queued.extra,
+            extra=copy.deepcopy(self._answer.queued.extra),
             attempt=self.number,
             partial=self._answer.builder.text(),
             parts=self._answer.builder.message()["parts"],
-            checkpoint=self._answer.checkpoint,
+            checkpoint=copy.deepcopy(self._answer.checkpoint),
             deadline=self._deadline_ms,
             save=self._save,
             stopped=self._stopped,
         )
         try:
-            async with aclosing(_iterate(self._generate, request)) as items:
+            async with aclosing(iterate(self._generate, request)) as items:
                 async for item in items:
                     self._push(composer.feed(item))
-        except (GenerationError, Unavailable):
+                    while self._batcher.bytes > self._pace.max_unsent:
+                        # A store that is slower than the model, but alive: the renewals would tell otherwise.
+                        self._room.clear()
+                        await self._room.wait()
+        except GenerationError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # ours, and not the generator's own
             self._crashed(error)
             message = "The generator failed. The log of the publish function says why."
             raise GenerationError("generator_failed", message) from error
 
-    def _push(self, chunks: Iterable[Part]) -> None:
+    def _push(self, chunks: Iterable[Part], *, limit: bool = True) -> None:
         now = self._now()
         for chunk in chunks:
+            if limit and self._size + self._batcher.bytes + size_of(chunk) > self._pace.max_answer:
+                message = f"The answer grew beyond {self._pace.max_answer} bytes. What was written is kept."
+                raise GenerationError("answer_too_long", message)
             self._answer.note(chunk, now)
             self._batcher.push(chunk)
             self._pushed.set()
-        if self._batcher.bytes > self._pace.max_unsent:
-            # The store is too slow for this model, or gone: stop what bills; another attempt may go on.
-            raise Unavailable("Too much of the answer is waiting for the store.")
 
     def _save(self, checkpoint: Any) -> None:
+        try:
+            # A copy: what the generator does to its own value later must not change what was saved (rule B4).
+            text = json.dumps(checkpoint, ensure_ascii=False, allow_nan=False)
+            text.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            message = "The generator saved a checkpoint that JSON cannot hold."
+            raise GenerationError("generator_invalid", message) from error
+        if len(text) > _MOST_CHECKPOINT:
+            message = f"The generator saved a checkpoint of more than {_MOST_CHECKPOINT} characters of JSON."
+            raise GenerationError("generator_invalid", message)
+        if self._thread == threading.get_ident():
+            self._keep(json.loads(text))
+        else:
+            # From a sync generator's thread: into the loop, before what the generator yields next gets there.
+            self._loop.call_soon_threadsafe(self._keep, json.loads(text))
+
+    def _keep(self, checkpoint: Any) -> None:
         self._answer.checkpoint = checkpoint
         self._batcher.mark(checkpoint)
         self._pushed.set()
@@ -245,11 +266,13 @@ class Attempt:
             parts = Parts(at=self._now(), pos=self._pos, parts=batch.chunks, checkpoint=batch.checkpoint)
             await self._append(parts)
             self._pos += len(batch.chunks)
+            self._size += size_of(batch.chunks)
             self._batcher.landed()
+            self._room.set()
 
     async def _append(self, record: Record) -> EntryId:
         id = EntryId(self.number, self._seq)
-        await self._log.append(self._stream, id, record)
+        await self._in_time(self._log.append(self._stream, id, record))
         self._seq += 1
         return id
 
@@ -258,11 +281,26 @@ class Attempt:
         ttl_ms = self._log.ttl_ms(self._answer.queued)
         while True:
             await self._log.clock.sleep(self._pace.renew)
-            tail = await self._log.renew(self._stream, self.number, self._begin.owner, ttl_ms)
+            tail = await self._in_time(self._log.renew(self._stream, self.number, self._begin.owner, ttl_ms))
             if tail is None:
                 raise Vanished(self._stream)
             if tail.attempt != self.number:
                 raise Superseded(self._stream)
+
+    def _before(self, deadline_ms: int | None) -> int | None:
+        """When to hand off: early enough before the deadline to flush and to enqueue."""
+        if deadline_ms is None:
+            return None
+        left = max(0, deadline_ms - self._now())
+        return deadline_ms - round(min(self._pace.margin * 1000, left * 0.2))
+
+    async def _in_time[T](self, verb: Awaitable[T]) -> T:
+        """What a verb returns before this attempt's lease runs out, however long one request may take (rule L7)."""
+        try:
+            async with asyncio.timeout(self._log.patience):
+                return await verb
+        except TimeoutError as error:
+            raise Unavailable("The store gave no sign for a lease time.") from error
 
     def _time_left(self) -> float | None:
         return None if self._deadline_ms is None else max(0.0, (self._deadline_ms - self._now()) / 1000)
@@ -271,29 +309,9 @@ class Attempt:
         return self._log.clock.now_ms()
 
 
-async def _iterate(generate: Generator, request: GenerationRequest) -> AsyncGenerator[object]:
-    """What a generator yields, be it async, or sync and then run in a thread."""
-    produced: Any = generate(request)
-    if inspect.isawaitable(produced):
-        produced = await produced
-    if hasattr(produced, "__aiter__"):
-        try:
-            async for item in produced:
-                yield item
-        finally:
-            if hasattr(produced, "aclose"):
-                await produced.aclose()
-        return
-    if not hasattr(produced, "__next__"):
-        raise TypeError("A generator must be a function that yields.")
-    done = object()
-    while (item := await asyncio.to_thread(next, produced, done)) is not done:
-        yield item
-
-
 async def _cancel(task: asyncio.Task[None]) -> None:
-    """End a task and wait until it has."""
+    """End a task and wait until it has; one that will not end is left behind, fenced like any zombie."""
     task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
+    await asyncio.wait({task}, timeout=_STUBBORN)
+    if task.done() and not task.cancelled():
         task.exception()  # seen: whoever needed it has raised it

@@ -57,12 +57,14 @@ class Batcher:
 
     def push(self, chunk: Part) -> None:
         """Add a chunk."""
-        size = len(json.dumps(chunk, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        size = size_of(chunk)
         self._pending.append(_Item(chunk, size))
         self.bytes += size
 
     def mark(self, checkpoint: Any) -> None:
-        """Keep a checkpoint with what was pushed so far; a later one replaces it (rule B4)."""
+        """Keep a checkpoint with what was pushed so far; a later one replaces it (rule B4), and None is none."""
+        if checkpoint is None:
+            return  # alone it would make a record of nothing, which rule R3 refuses
         if not self._pending:
             self._pending.append(_Item(None, 0))
         self._pending[-1].checkpoint = checkpoint
@@ -99,6 +101,11 @@ class Batcher:
         """The append that was taken last is in the log."""
         self.bytes -= self._flying or 0
         self._flying = None
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a JSON value in the log."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def _merged(chunks: list[Part]) -> list[Part]:

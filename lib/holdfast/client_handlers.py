@@ -17,7 +17,7 @@ from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
 from holdfast.requests import parse_chat, parse_start
 from holdfast.status import report
-from holdfast.subscribe import Beat, Reading, unknown_stream
+from holdfast.subscribe import Beat, Reading, Sight, unknown_stream
 
 _logger = logging.getLogger("holdfast")
 
@@ -69,7 +69,7 @@ class ClientHandlers(Handlers):
             reading = await self._open(request, self._named(request), cursor)
         except (Unavailable, Rejected):
             # A 5xx would end an EventSource for good; an empty body with retry brings it back (rule F6).
-            return Response(sse.retry(_RETRY_FAULT_MS), headers=dict(sse.HEADERS))
+            return Response(sse.retry(_RETRY_FAULT_MS), headers=_headers(request.path_params["id"]))
         if reading.complete:
             return Response(status_code=204)
         return self._stream(request, reading)
@@ -93,14 +93,12 @@ class ClientHandlers(Handlers):
         if turn is None:
             raise ApiError(404, "chat_unknown", "There is no such chat, or it was deleted after its retention.")
         entries = await log.read(turn.stream)
-        if entries and is_terminal(entries[-1].record):
+        if any(is_terminal(entry.record) for entry in entries):
             await history.repair(log, Answer(entries))
         elif entries:
             live = turn.stream
             await history.enter(log, Answer(entries).queued)
-        messages = [
-            {"id": f"msg_{item.member}", **item.message} for item in await chat.load()
-        ]  # a prompt without an id of its own gets one that stays the same
+        messages = [item.message for item in await chat.load()]
         return JSONResponse({"id": request.path_params["id"], "messages": messages, "stream": live})
 
     async def status(self, request: Request) -> Response:
@@ -137,8 +135,9 @@ class ClientHandlers(Handlers):
     def _named(self, request: Request) -> str:
         """The stream of the route. A token that is sent must be its own; a wrong one is as good as no stream."""
         stream: str = request.path_params["id"]
-        bearer = request.headers.get("authorization")
-        token = request.query_params.get("token") if bearer is None else bearer.removeprefix("Bearer ")
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        # Another scheme is somebody else's, say of a proxy in front.
+        token = bearer if scheme.lower() == "bearer" else request.query_params.get("token")
         now = self._services.clock.now_ms() / 1000
         if token is not None and not tokens.is_valid(token, self._settings.secret, stream, now):
             raise unknown_stream()
@@ -150,11 +149,18 @@ class ClientHandlers(Handlers):
     def _stream(self, request: Request, reading: Reading) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
-        headers = sse.HEADERS | {"x-holdfast-stream": reading.stream}
-        return StreamingResponse(_events(reading, seconds), headers=headers)
+        headers = _headers(reading.stream)
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        states = request.query_params.get("state") == "1"
+        return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
 
 
-async def _events(reading: Reading, seconds: float) -> AsyncIterator[bytes]:
+def _headers(stream: str) -> dict[str, str]:
+    return sse.HEADERS | {"x-holdfast-stream": stream}
+
+
+async def _events(reading: Reading, seconds: float, *, states: bool) -> AsyncIterator[bytes]:
     # The first byte goes out at once, so that the client knows that it is connected.
     yield sse.HEARTBEAT + sse.retry(_RETRY_CUT_MS)
     frames = reading.frames(seconds)
@@ -162,6 +168,9 @@ async def _events(reading: Reading, seconds: float) -> AsyncIterator[bytes]:
         async for frame in frames:
             if isinstance(frame, Beat):
                 yield sse.HEARTBEAT
+            elif isinstance(frame, Sight):
+                if states:
+                    yield sse.state(frame.state, frame.attempt)
             elif frame.chunk is None:
                 yield sse.done(frame.cursor)
                 return

@@ -13,6 +13,9 @@ from holdfast.message import STREAMED, VOCABULARY, is_valid
 
 _REASONS: Final = frozenset({"stop", "length", "content-filter", "tool-calls", "error", "other"})
 
+#: Characters of one delta; longer ones are cut up, since any number of them may come at once.
+_LONGEST_DELTA: Final = 50_000
+
 
 class Composer:
     """Chunks for one call of a generator, after what the log already holds.
@@ -45,8 +48,8 @@ class Composer:
             GenerationError: it is neither text nor a valid chunk, or says that the model failed.
         """
         if isinstance(item, str):
-            if item:
-                yield from self._text("text", item)
+            for piece in _pieces(_storable(item)):
+                yield from self._text("text", piece)
             return
         chunk = self._checked(item)
         kind: str = chunk["type"]
@@ -78,11 +81,12 @@ class Composer:
             what = f"an incomplete {kind!r} chunk" if known else "neither text nor a UI chunk"
             raise GenerationError("generator_invalid", f"The generator yielded {what}; docs/protocol.md lists them.")
         try:
-            json.dumps(item, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
+            # A copy: what the generator does to its own chunk later is not part of the answer.
+            copy: Part = json.loads(_storable(json.dumps(item, ensure_ascii=False, allow_nan=False)))
+        except (TypeError, ValueError, RecursionError) as error:
             message = "The generator yielded a chunk that JSON cannot hold."
             raise GenerationError("generator_invalid", message) from error
-        return item
+        return copy
 
     def _begun(self) -> Iterator[Part]:
         """What precedes the first chunk: the ``start`` of the log, once, and the end of tool calls that were cut."""
@@ -131,8 +135,9 @@ class Composer:
                 start = rest if verb == "start" else {}
                 yield {"type": f"{kind}-start", "id": known, **start}
             self._names[key] = known
-        if verb == "delta" and chunk["delta"]:
-            yield {"type": f"{kind}-delta", "id": known, **rest}
+        if verb == "delta":
+            for piece in _pieces(chunk["delta"]):
+                yield {"type": f"{kind}-delta", "id": known, **rest, "delta": piece}
 
     def _close_all(self, but: str | None = None) -> Iterator[Part]:
         for id in list(self._open):
@@ -154,7 +159,7 @@ class Composer:
 
     def _finish(self, chunk: Part) -> Iterator[Part]:
         reason = chunk.get("finishReason", "stop")
-        self.reason = reason if reason in _REASONS else "other"
+        self.reason = reason if isinstance(reason, str) and reason in _REASONS else "other"
         metadata = dict(chunk["messageMetadata"]) if isinstance(chunk.get("messageMetadata"), dict) else {}
         usage = metadata.pop("usage", None)
         if isinstance(usage, dict):
@@ -162,3 +167,18 @@ class Composer:
         if metadata:
             yield from self._begun()
             yield {"type": "message-metadata", "messageMetadata": metadata}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Text in pieces that fit into a batch (rule B3)."""
+    for start in range(0, len(text), _LONGEST_DELTA):
+        yield text[start : start + _LONGEST_DELTA]
+
+
+def _storable(text: str) -> str:
+    """Text as UTF-8 can hold it: surrogate pairs are joined, and lone halves, which no store takes, replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

@@ -39,10 +39,16 @@ class GenerationRequest:
         partial: visible text that earlier calls wrote. When it is not empty the generator must go on
             from it, and must not say it again.
         parts: the answer so far as parts of a UI message (text, reasoning, tools).
-        checkpoint: what an earlier call gave to ``save``, newest first seen in the log, or None.
+        checkpoint: what an earlier call gave to ``save`` last, or None.
+        current: whether the checkpoint covers the whole answer so far, so that resuming from it is exact.
         deadline: epoch milliseconds at which this call is cancelled and handed off, or None.
         save: keeps a JSON value with the parts yielded before it; the next call gets it as ``checkpoint``.
         stopped: set when the answer was stopped, superseded or handed off.
+        reason: why ``stopped`` is set, which it is before the call is cancelled: ``stop`` (the answer ends here, so a
+            provider that works in the background should be told), ``handoff`` (a later call goes on), ``lost``
+            (another attempt has taken over); empty while it is not set.
+        exact: set it to True before the first yield of a call that goes on with the very text that an earlier
+            call of the model began, as a provider that resumes its own stream does; it is told in the end.
     """
 
     messages: list[UIMessage]
@@ -53,9 +59,12 @@ class GenerationRequest:
     partial: str = ""
     parts: list[dict[str, Any]] = field(default_factory=list)
     checkpoint: Any = None
+    current: bool = False
     deadline: int | None = None
     save: Callable[[Any], None] = _ignore
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str = ""
+    exact: bool = False
 
     def text_messages(self) -> list[dict[str, str]]:
         """The conversation as ``{"role", "content"}`` with the text of each message, for simple models."""

@@ -8,14 +8,20 @@ from typing import Any, Final
 
 from holdfast.answer import Answer
 from holdfast.endings import ending_chunk
+from holdfast.errors import Rejected
 from holdfast.generation import UIMessage
 from holdfast.identity import digest
-from holdfast.log import GRACE_MS, Keys, Log
+from holdfast.keys import Keys
+from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
-from holdfast.records import Queued, Terminal
+from holdfast.records import Error, Queued, Terminal
 
-#: Messages of a chat that are read and sent to the model; older ones stay in the store (rule H7).
+#: Messages of a chat that are read and sent to the model, and their bytes; older ones stay in the store (rule H7).
 MAX_MESSAGES: Final = 1000
+MAX_BYTES: Final = 4_000_000
+
+#: Messages that are read in one request.
+_AT_ONCE: Final = 25
 
 #: What stands in the place of a message that an edit or a regeneration removed.
 _DROPPED: Final = "null"
@@ -69,17 +75,28 @@ class History:
         return self.log.keys
 
     async def load(self) -> list[Item]:
-        """The messages in order."""
+        """The messages in order: the newest ones, as many as a request may hold (rule H7)."""
         (ranked,) = await self.log.run(Ranked(self._keys.history(self.chat)))
-        if not ranked:
-            return []
-        ranked = ranked[-MAX_MESSAGES:]
-        (bodies,) = await self.log.run(GetMany(tuple(self._keys.message(self.chat, member) for member, _ in ranked)))
-        return [
-            Item(member, turn, json.loads(body))
-            for (member, turn), body in zip(ranked, bodies, strict=True)
-            if body not in (None, _DROPPED)
-        ]
+        items: list[Item] = []
+        left = MAX_BYTES
+        for end in range(len(ranked), max(0, len(ranked) - MAX_MESSAGES), -_AT_ONCE):
+            page = ranked[max(0, end - _AT_ONCE) : end]
+            for (member, turn), body in zip(reversed(page), reversed(await self._bodies(page)), strict=True):
+                if body in (None, _DROPPED):
+                    continue
+                left -= len(body.encode())
+                if left < 0:
+                    return items[::-1]
+                items.append(Item(member, turn, json.loads(body)))
+        return items[::-1]
+
+    async def _bodies(self, ranked: list[tuple[str, int]]) -> list[str | None]:
+        keys = tuple(self._keys.message(self.chat, member) for member, _ in ranked)
+        try:
+            (bodies,) = await self.log.run(GetMany(keys), insist=False)
+        except Rejected:  # together they are over the 10 MB of a reply
+            bodies = [(await self.log.run(Get(key)))[0] for key in keys]
+        return list(bodies)
 
     async def renew(self, items: list[Item]) -> None:
         """Give every message a new lifetime: for a chat that goes on in another period (rule H6)."""
@@ -137,6 +154,8 @@ async def settle(log: Log, answer: Answer) -> None:
     history = of(log, answer.queued)
     if history is None or answer.end is None:
         return
+    if isinstance(answer.end[1], Error) and answer.end[1].by == "start":
+        return  # rolled back: its turn is free for another answer
     operations = _entering(history, answer.queued)
     answer.builder.add(ending_chunk(answer.end[1]))
     message = answer.builder.settled()
@@ -151,7 +170,8 @@ async def repair(log: Log, answer: Answer) -> None:
     if history is None:
         return
     keys, member = log.keys, f"{answer.queued.turn}.1"
-    alive, settled = await log.run(Score(keys.chats, history.chat), Score(keys.history(history.chat), member))
+    turn = Get(keys.turn(history.chat, answer.queued.turn))  # gone with a chat that was deleted
+    alive, settled = await log.run(turn, Score(keys.history(history.chat), member))
     if alive is not None and settled is None:
         await settle(log, answer)
 
@@ -180,8 +200,8 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
         # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
         operations += [Put(keys.message(chat, member), _DROPPED, history.ttl_ms) for member in queued.drops]
         operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
-    if queued.asks is not None:
-        operations += _writing(history, f"{queued.turn}.0", queued.turn, queued.asks)
+    if queued.asks:
+        operations += _writing(history, f"{queued.turn}.0", queued.turn, queued.messages[-1])
     return operations
 
 

@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from holdfast.clock import Clock
 from holdfast.errors import Rejected, Superseded, Unavailable, Vanished
+from holdfast.keys import Keys
 from holdfast.operations import Append, Drop, Get, Keep, Last, Operation, Put, Range, Rank, RawEntry, Score, StreamLog
 from holdfast.records import FIRST, SEAL, Begin, Entry, EntryId, Queued, Record, Terminal, decode, encode, is_terminal
 
 #: How long keys outlive what the protocol needs of them, in ms: the store's own clean-up of last resort (rule X6).
-GRACE_MS = 86_400_000
+GRACE_MS: Final = 86_400_000
 
-#: Entries asked for at once. A reply over 10 MB is refused, and a batch has up to 256 KB (rule B3).
-PAGE = 32
+#: Entries asked for at once: bounds what one read holds in memory.
+PAGE: Final = 256
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Names of every key, under one prefix (docs/protocol.md, chapter X)."""
-
-    prefix: str = "holdfast"
-
-    def stream(self, stream: str) -> str:
-        return f"{self.prefix}:stream:{stream}"
-
-    def lease(self, stream: str, attempt: int) -> str:
-        return f"{self.prefix}:lease:{stream}:{attempt}"
-
-    def away(self, stream: str) -> str:
-        return f"{self.prefix}:away:{stream}"
-
-    def idempotency(self, digest: str) -> str:
-        return f"{self.prefix}:idem:{digest}"
-
-    def turns(self, chat: str) -> str:
-        return f"{self.prefix}:chat:{chat}:turns"
-
-    def turn(self, chat: str, turn: int) -> str:
-        return f"{self.prefix}:chat:{chat}:turn:{turn}"
-
-    def history(self, chat: str) -> str:
-        return f"{self.prefix}:chat:{chat}:history"
-
-    def message(self, chat: str, member: str) -> str:
-        return f"{self.prefix}:chat:{chat}:message:{member}"
-
-    @property
-    def due(self) -> str:
-        """Streams by the time at which cleanup should look at them next."""
-        return f"{self.prefix}:due"
-
-    @property
-    def nothing(self) -> str:
-        """A key that never exists."""
-        return f"{self.prefix}:nothing"
-
-    @property
-    def chats(self) -> str:
-        """Chats by the time at which they expire."""
-        return f"{self.prefix}:chats"
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_SHORTEST_TRY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +40,18 @@ class Log:
     keys: Keys
     clock: Clock
     lease_ms: int = 10_000
-    patience: float = 3.0
+    patience: float = 5.0
 
     def patient(self, seconds: float) -> Log:
         """The same verbs with another patience, in seconds."""
         return replace(self, patience=seconds)
 
-    async def run(self, *operations: Operation) -> Sequence[Any]:
+    async def run(self, *operations: Operation, insist: bool = True) -> Sequence[Any]:
         """Carry out idempotent operations, again and again until there is a reply or patience ends.
+
+        Args:
+            operations: as for ``StreamLog.apply``.
+            insist: whether a refusal is asked about again as well: most stores also refuse when throttled.
 
         Raises:
             Unavailable: there was none in time.
@@ -97,16 +59,18 @@ class Log:
         """
         end = self.clock.monotonic() + self.patience
         pause = _FIRST_PAUSE
-        appends = any(isinstance(operation, Append) for operation in operations)
+        insist = insist and not any(isinstance(operation, Append) for operation in operations)
         while True:
             try:
-                return await self.port.apply(*operations)
+                # Half the patience for one try: a dead connection must leave time for another.
+                async with asyncio.timeout(max(self.patience / 2, _SHORTEST_TRY)):
+                    return await self.port.apply(*operations)
             except Rejected:
-                if appends or self.clock.monotonic() + pause > end:
+                if not insist or self.clock.monotonic() + pause > end:
                     raise
-            except Unavailable:
+            except (Unavailable, TimeoutError) as error:
                 if self.clock.monotonic() + pause > end:
-                    raise
+                    raise Unavailable("The store did not answer.") from error
             await self.clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -143,11 +107,14 @@ class Log:
         tail = await self.last(stream)
         if tail is not None and is_terminal(tail.record):
             return False
+        # The publisher may end the log between the look and the seal: what came in between says who was first.
+        since = Range(self.keys.stream(stream), FIRST if tail is None else tail.id, exclusive=True)
         try:
-            await self.append(stream, SEAL, record)
+            results = await self._append(since.key, SEAL, encode(record), (since,))
         except Superseded:
             return False
-        return True
+        (raw,) = results if results is not None else await self.run(since)
+        return next((entry.id for entry in parse(raw) if is_terminal(entry.record)), SEAL) == SEAL
 
     async def claim(self, stream: str, attempt: int, begin: Begin, ttl_ms: int) -> list[Entry]:
         """Begin an attempt, take its lease and begin to read the log, in one request (rule K1).
@@ -163,12 +130,18 @@ class Log:
         extra = (
             Put(self.keys.lease(stream, attempt), begin.owner, self.lease_ms, "absent"),
             Keep(key, ttl_ms),
-            Range(key, FIRST, limit=PAGE),
+            Range(key, FIRST, limit=1),
         )
         results = await self._append(key, EntryId(attempt, 0), encode(begin), extra)
         entries = parse(results[-1] if results else (await self.run(*extra))[-1])
-        # What a later page holds stands already: since the claim no earlier attempt can append.
-        return await self._rest(stream, entries)
+        # What follows stands already: since the claim no earlier attempt can append. A replica may not have it yet.
+        entries += await self.read(stream, FIRST, exclusive=True, fresh=True)
+        begun = [entry.id.attempt for entry in entries if isinstance(entry.record, Begin)]
+        if attempt not in begun:
+            raise Vanished(key)  # the log was deleted between the claim and the reading
+        if begun[-1] != attempt:
+            raise Superseded(key)  # while the reply to the claim was on its way
+        return entries
 
     async def renew(self, stream: str, attempt: int, owner: str, ttl_ms: int) -> EntryId | None:
         """Prolong a lease → the id of the newest entry, by which a silent publisher learns of its end (rule L2)."""
@@ -182,7 +155,8 @@ class Log:
 
     async def held(self, stream: str, attempt: int) -> str | None:
         """The owner that holds the lease of an attempt, if any does."""
-        (owner,) = await self.run(Get(self.keys.lease(stream, attempt)))
+        # On a lagging replica a lease that was just taken would be missing, and its holder taken over.
+        owner, _ = await self.run(Get(self.keys.lease(stream, attempt)), Drop((self.keys.nothing,)))
         return owner if isinstance(owner, str) else None
 
     async def turned_away(self, stream: str, message: str) -> int | None:
@@ -196,36 +170,55 @@ class Log:
         await self.run(Rank(key, message, retried, greater=True), Keep(key, ttl_ms))
 
     async def read(
-        self, stream: str, start: EntryId = FIRST, *, exclusive: bool = False, limit: int | None = None
+        self, stream: str, start: EntryId = FIRST, *, exclusive: bool = False, fresh: bool = False
     ) -> list[Entry]:
-        """Entries in order from ``start``, all or one page of them; empty when there are none, or no such log.
+        """Every entry in order from ``start``, page by page; empty when there are none, or no such log."""
+        entries, more = await self.page(stream, start, exclusive=exclusive, fresh=fresh)
+        while more:
+            page, more = await self.page(stream, entries[-1].id, exclusive=True, fresh=fresh)
+            entries += page
+        return entries
+
+    async def page(
+        self, stream: str, start: EntryId = FIRST, *, exclusive: bool = False, fresh: bool = False
+    ) -> tuple[list[Entry], bool]:
+        """Some entries in order from ``start``, and whether there may be more.
 
         Args:
             stream: the stream's id.
             start: where to begin.
             exclusive: whether to begin after ``start``.
-            limit: the most entries, at most ``PAGE``; None for all, read page by page.
+            fresh: whether the primary must answer, where a lagging replica would mislead.
         """
-        (raw,) = await self.run(Range(self.keys.stream(stream), start, exclusive, limit or PAGE))
-        return parse(raw) if limit else await self._rest(stream, parse(raw))
+        write = (Drop((self.keys.nothing,)),) if fresh else ()
+        limit = PAGE
+        while True:
+            page = Range(self.keys.stream(stream), start, exclusive, limit)
+            try:
+                raw, *_ = await self.run(page, *write, insist=limit == 1)
+            except Rejected:
+                # A reply over 10 MB is refused: ask for fewer entries, and insist only on a single one.
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
+            return parse(raw), len(raw) == limit
 
     async def last(self, stream: str) -> Entry | None:
-        """The newest entry, or None where there is no such log."""
+        """The newest entry that counts, or None where there is no such log: the end, if there is one (rule E1)."""
         (raw,) = await self.run(Last(self.keys.stream(stream)))
-        return None if raw is None else Entry(raw[0], decode(raw[1]))
+        if raw is None:
+            return None
+        tail = Entry(raw[0], decode(raw[1]))
+        if not isinstance(tail.record, Begin):
+            return tail
+        # A claim that was under way while the answer ended stands behind the end.
+        entries = await self.read(stream)
+        return next((entry for entry in entries if is_terminal(entry.record)), entries[-1] if entries else None)
 
     def ttl_ms(self, queued: Queued) -> int:
         """The lifetime of a log's keys, in ms, renewed while it is live: the store's last resort, after cleanup's."""
         return queued.retention_seconds * 1000 + GRACE_MS
-
-    async def _rest(self, stream: str, entries: list[Entry]) -> list[Entry]:
-        """The entries, and all that follow a full first page of them."""
-        key, full = self.keys.stream(stream), len(entries) == PAGE
-        while full:
-            (raw,) = await self.run(Range(key, entries[-1].id, exclusive=True, limit=PAGE))
-            entries += parse(raw)
-            full = len(raw) == PAGE
-        return entries
 
     async def _append(
         self, key: str, id: EntryId, text: str, extra: Sequence[Operation], *, create: bool = False
@@ -237,7 +230,7 @@ class Log:
             try:
                 appended, *rest = await self.run(Append(key, id, text, create), *extra)
             except Rejected:
-                if await self._landed(key, id, text):
+                if await self._landed(key, id, text, create=create):
                     return None
                 # The store refused for a reason of its own (throttled, over quota): the id is still free.
                 if self.clock.monotonic() + pause > end:
@@ -249,11 +242,13 @@ class Log:
                 raise Vanished(key)
             return rest
 
-    async def _landed(self, key: str, id: EntryId, text: str) -> bool:
+    async def _landed(self, key: str, id: EntryId, text: str, *, create: bool) -> bool:
         """After a refusal: True if the entry is ours, False if its place is free (rule A4)."""
         # Deleting nothing is a write: with it the read is answered by the primary, not by a lagging replica.
         _, found, last = await self.run(Drop((self.keys.nothing,)), Range(key, id, limit=1), Last(key))
         if last is None:
+            if create:
+                return False  # not vanished: the log has not begun
             raise Vanished(key)
         if found and found[0] == (id, text):
             return True

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from holdfast import history
 from holdfast.answer import Answer
-from holdfast.attempt import Attempt, Pace
+from holdfast.attempt import Attempt
 from holdfast.errors import BadRecord, Rejected, Superseded, Unavailable, Vanished
 from holdfast.generation import Generator
 from holdfast.identity import created_ms
 from holdfast.log import Log
+from holdfast.pace import Pace
 from holdfast.queue import Delivery, Queue
 from holdfast.records import Begin, Error, Handoff
 
@@ -79,6 +81,11 @@ class Publisher:
         if answer.end is not None:
             await history.settle(self.log, answer)
             return False
+        last = answer.last
+        if isinstance(last.record, Handoff) and last.record.message == delivery.message_id:
+            following = last.id.attempt + 1
+            await self.queue.enqueue(delivery.stream, following, dedup=f"{delivery.stream}.{following}")
+            return False
         if answer.begin is not None:
             attempt, begin = answer.begin
             if begin.message != delivery.message_id or await self.log.held(delivery.stream, attempt) is not None:
@@ -93,7 +100,7 @@ class Publisher:
 
     async def _publish(self, delivery: Delivery, deadline_ms: int | None) -> Verdict:
         stream = delivery.stream
-        entries = await self.log.read(stream)
+        entries = await self.log.read(stream) or await self.log.read(stream, fresh=True)
         if not entries:
             born = created_ms(stream)
             young = born is not None and self.log.clock.now_ms() - born < _YOUNG_MS
@@ -152,9 +159,12 @@ class Publisher:
         if handed_off:
             following = attempt.number + 1
             await self.queue.enqueue(delivery.stream, following, dedup=f"{delivery.stream}.{following}")
+            # The next attempt is enqueued and this one is done, whether the lease goes now or by itself.
+            with suppress(Unavailable, Rejected):
+                await self.log.release(delivery.stream, attempt.number)
         else:
+            # The lease stays: it keeps a duplicate that read the log just before from claiming behind the end.
             await history.settle(self.log, answer)
-        await self.log.release(delivery.stream, attempt.number)
         return Verdict.DONE
 
     async def _may_claim(self, delivery: Delivery, answer: Answer) -> bool:

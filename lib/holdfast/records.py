@@ -94,12 +94,13 @@ class Queued:
         at: epoch milliseconds, as on every record.
         owner: whose answer it is.
         message_id: id of the answer as a UI message, stable over attempts and replays.
-        messages: the whole conversation that the generator sees, oldest first.
+        messages: the whole conversation that the generator sees, oldest first; the newest is to be answered.
         extra: unknown fields of the start body, for the generator.
         chat_id: the conversation, if there is one, and then:
         turn: the number of the turn that this answer has in its chat, from 1.
         drops: members of the chat's history that this turn removes (edit, regeneration).
-        asks: the new user message that this turn adds to the history; None for a regeneration.
+        asks: whether this turn adds the newest message to the history; not so for a regeneration.
+        idempotency: the digest of owner and idempotency key, deleted with the log; None without a key.
         retention_seconds: how long the log stays after its end.
         chat_retention_seconds: how long the chat stays after its newest turn.
     """
@@ -112,7 +113,8 @@ class Queued:
     chat_id: str | None = None
     turn: int = 0
     drops: list[str] = field(default_factory=list)
-    asks: UIMessage | None = None
+    asks: bool = False
+    idempotency: str | None = None
     retention_seconds: int = 86_400
     chat_retention_seconds: int = 2_592_000
 
@@ -234,7 +236,6 @@ _CHECKS: Final[dict[str, type | tuple[type, ...]]] = {
     "bool": bool,
     "str | None": (str, type(None)),
     "int | None": (int, type(None)),
-    "UIMessage | None": (dict, type(None)),
     "Any": object,
 }
 

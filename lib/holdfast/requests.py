@@ -104,7 +104,7 @@ def _object(body: bytes) -> dict[str, Any]:
         data = json.loads(body, parse_constant=_refuse_constant)
         nested = _too_deep(data, _DEEPEST)
         # A lone surrogate passes json.loads and can be stored nowhere.
-        json.dumps(data, ensure_ascii=False).encode()
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
     if nested:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import dataclass
+from enum import Enum
 
 from holdfast import history
 from holdfast.errors import Rejected, Unavailable, Vanished
-from holdfast.log import Log
-from holdfast.operations import Get, Last
+from holdfast.log import GRACE_MS, Log
+from holdfast.operations import Drop, Get, Last, Put
 from holdfast.queue import Queue
-from holdfast.records import Entry, Error
+from holdfast.records import EntryId, Error
 
 _logger = logging.getLogger("holdfast")
 
@@ -35,20 +37,61 @@ class Rescuer:
         """Begin to watch one stream."""
         return Watch(self, stream)
 
-    async def rescue(self, stream: str, attempt: int) -> None:
-        """Ask for another delivery: one for everybody who asks within half a minute (rule Q1).
+    async def tend(self, stream: str, seen: EntryId, by: str) -> Outcome:
+        """See to a silent stream: leave it to its publisher, ask for a rescue, or end it (rules Q1, Q2).
+
+        Args:
+            stream: the stream's id.
+            seen: the newest entry that the caller knows.
+            by: who looks, for the record of a seal: ``reader`` or ``cleanup``.
+
+        Returns:
+            What was found or done.
 
         Raises:
-            Unavailable, Rejected: the queue did not take it.
+            Vanished: the log does not exist any more.
+            Unavailable, Rejected: the store or the queue did not answer.
         """
-        half_minute = self.log.clock.now_ms() // 30_000
-        await self.queue.enqueue(stream, attempt + 1, dedup=f"{stream}.r{attempt}.{half_minute}")
+        keys, log = self.log.keys, self.log
+        last, lease = await log.run(Last(keys.stream(stream)), Get(keys.lease(stream, seen.attempt)))
+        if last is None:
+            raise Vanished(stream)
+        if lease is not None or last[0] != seen:
+            return Outcome.ALIVE
+        now, half_minute = log.clock.now_ms(), log.clock.now_ms() // 30_000
+        lost, asked = keys.lost(stream, seen), keys.asked(stream, seen.attempt, half_minute)
+        # Who finds it first says when: however short each look is, all of them together see two minutes pass.
+        lives_ms = round(self.give_up * 1000) + GRACE_MS
+        # A mark of our own: where the reply is lost and the request repeated, it is known again.
+        mark = secrets.token_hex(8)
+        _, since, _, first = await log.run(
+            Put(lost, str(now), lives_ms, "absent"), Get(lost), Put(asked, mark, 60_000, "absent"), Get(asked)
+        )
+        if now - int(since) >= self.give_up * 1000:
+            return Outcome.SEALED if await self._seal(stream, by) else Outcome.ALIVE
+        if first != mark:
+            return Outcome.WAITING
+        try:
+            await self.queue.enqueue(stream, seen.attempt + 1, dedup=f"{stream}.r{seen.attempt}.{half_minute}")
+        except BaseException:
+            await log.run(Drop((asked,)))  # so that the next look asks
+            raise
+        return Outcome.RESCUED
 
-    async def seal(self, stream: str, by: str) -> bool:
-        """The last resort: end an answer that cannot be rescued (rule Q2) → whether this call ended it."""
+    async def _seal(self, stream: str, by: str) -> bool:
+        """The last resort: end an answer that cannot be rescued → whether this call ended it."""
         message = "The answer was interrupted and could not be taken up again. What was written is kept; ask again."
         error = Error(at=self.log.clock.now_ms(), code="abandoned", message=message, by=by)
         return await history.end(self.log, stream, error)
+
+
+class Outcome(Enum):
+    """What came of a look at a silent stream."""
+
+    ALIVE = "alive"  #: somebody writes it, or something new came
+    WAITING = "waiting"  #: a rescue was asked for already
+    RESCUED = "rescued"  #: a rescue was asked for now
+    SEALED = "sealed"  #: it was ended
 
 
 class Watch:
@@ -57,37 +100,28 @@ class Watch:
     def __init__(self, rescuer: Rescuer, stream: str) -> None:
         self._rescuer = rescuer
         self._stream = stream
-        self._looked = self._alive = rescuer.log.clock.monotonic()
+        self._looked = rescuer.log.clock.monotonic()
+        #: Whether the last look found nobody writing.
+        self.stalled = False
 
-    async def look(self, seen: Entry | None, *, silent: float) -> None:
+    async def look(self, seen: EntryId, *, silent: float) -> None:
         """See to the stream if it has been silent for too long.
 
         Args:
-            seen: the newest entry that the reader knows, if any.
+            seen: the newest entry that the reader knows.
             silent: seconds since something new came.
 
         Raises:
             Vanished: the log does not exist any more.
             Unavailable, Rejected: the store did not answer.
         """
-        rescuer, now = self._rescuer, self._rescuer.log.clock.monotonic()
-        self._alive = max(self._alive, now - silent)
-        if silent < rescuer.stall or now - self._looked < rescuer.stall:
-            return
-        self._looked = now
-        attempt = 0 if seen is None else seen.id.attempt
-        keys = rescuer.log.keys
-        last, lease = await rescuer.log.run(Last(keys.stream(self._stream)), Get(keys.lease(self._stream, attempt)))
-        if last is None:
-            raise Vanished(self._stream)
-        if lease is not None or (seen is not None and last[0] != seen.id):
-            self._alive = now
-            return
-        if now - self._alive >= rescuer.give_up:
-            await rescuer.seal(self._stream, "reader")
-            return
-        try:
-            await rescuer.rescue(self._stream, attempt)
-        except (Unavailable, Rejected):
-            # The next look asks again; what must not happen is that asking costs the reader its connection.
-            _logger.warning("rescue_not_enqueued", extra={"stream": self._stream})
+        now = self._rescuer.log.clock.monotonic()
+        if silent < self._rescuer.stall:
+            self.stalled = False
+        elif now - self._looked >= self._rescuer.stall:
+            self._looked = now
+            try:
+                self.stalled = await self._rescuer.tend(self._stream, seen, "reader") is not Outcome.ALIVE
+            except (Unavailable, Rejected):
+                # The next look asks again; what must not happen is that asking costs the reader its connection.
+                _logger.warning("rescue_not_enqueued", extra={"stream": self._stream})

@@ -9,11 +9,10 @@ from typing import Final
 from holdfast import history
 from holdfast.answer import Answer
 from holdfast.errors import BadRecord, Rejected, Unavailable, Vanished
-from holdfast.identity import created_ms
 from holdfast.log import GRACE_MS, Log, parse
-from holdfast.operations import Drop, Last, Newest, Range, Rank, Ranked, Unrank
-from holdfast.records import FIRST, Entry, Queued, is_terminal
-from holdfast.rescue import Rescuer
+from holdfast.operations import Drop, Last, Newest, Range, Rank, Ranked, Score, Unrank
+from holdfast.records import FIRST, Begin, Entry, Queued, is_terminal
+from holdfast.rescue import Outcome, Rescuer
 
 _logger = logging.getLogger("holdfast")
 
@@ -87,8 +86,13 @@ class Cleaner:
                 if clock.monotonic() >= until:
                     counts.complete = False
                     return counts
-                await self._delete_chat(chat)
-                counts.chats_deleted += 1
+                try:
+                    counts.chats_deleted += await self._delete_chat(chat, now)
+                except (Unavailable, Rejected):
+                    # The next cleanup looks again; here it would only keep the others waiting.
+                    _logger.warning("chat_not_deleted")
+                    counts.complete = False
+                    return counts
         return counts
 
     async def _due(self, index: str, now: int) -> list[str]:
@@ -108,23 +112,24 @@ class Cleaner:
 
     async def _see_to(self, stream: str, counts: Counts) -> None:
         now, key = self.log.clock.now_ms(), self.log.keys.stream(stream)
-        first, last = await self.log.run(Range(key, FIRST, limit=1), Last(key))
-        if last is None:
-            await self.log.run(Unrank(self.log.keys.due, (stream,)))
-            return
         try:
+            first, last = await self.log.run(Range(key, FIRST, limit=1), Last(key))
+            if last is None:
+                await self.log.run(Unrank(self.log.keys.due, (stream,)))
+                return
             (queued,), (tail,) = parse(first), parse([last])
             if not isinstance(queued.record, Queued):
                 raise BadRecord("The log does not begin with a queued record.")
+            if isinstance(tail.record, Begin):
+                tail = await self.log.last(stream) or tail  # the end may stand before a claim
             if is_terminal(tail.record):
                 await self._ended(stream, queued.record, tail.record.at, now, counts)
             else:
                 await self._unfinished(stream, tail, now, counts)
         except (BadRecord, ValueError):
+            # Another release may read it; if none ever does, the store deletes it when its lifetime ends (rule X6).
             counts.streams_failed += 1
-            if now - (created_ms(stream) or 0) > 2 * GRACE_MS:  # no release will ever read this one
-                await self._delete(stream)
-                counts.streams_deleted += 1
+            await self._look_again(stream, now + GRACE_MS)
 
     async def _ended(self, stream: str, queued: Queued, ended_at: int, now: int, counts: Counts) -> None:
         due = ended_at + queued.retention_seconds * 1000
@@ -134,18 +139,18 @@ class Cleaner:
         if queued.chat_id is not None:
             await history.repair(self.log, Answer(await self.log.read(stream)))
         await self._delete(stream)
+        if queued.idempotency is not None:
+            await self.log.run(Drop((self.log.keys.idempotency(queued.idempotency),)))
         counts.streams_deleted += 1
 
     async def _unfinished(self, stream: str, tail: Entry, now: int, counts: Counts) -> None:
-        if await self.log.held(stream, tail.id.attempt) is not None:
+        if now - tail.record.at < self.rescuer.stall * 1000:
             return
-        silent = (now - tail.record.at) / 1000
-        if silent >= self.rescuer.give_up:
-            if await self.rescuer.seal(stream, "cleanup"):
+        match await self.rescuer.tend(stream, tail.id, "cleanup"):
+            case Outcome.RESCUED:
+                counts.streams_rescued += 1
+            case Outcome.SEALED:
                 counts.streams_sealed += 1
-        elif silent >= self.rescuer.stall:
-            await self.rescuer.rescue(stream, tail.id.attempt)
-            counts.streams_rescued += 1
 
     async def _look_again(self, stream: str, at_ms: int) -> None:
         await self.log.run(Rank(self.log.keys.due, stream, at_ms))
@@ -155,15 +160,18 @@ class Cleaner:
         keys = self.log.keys
         await self.log.run(Drop((keys.stream(stream), keys.away(stream))), Unrank(keys.due, (stream,)))
 
-    async def _delete_chat(self, chat: str) -> None:
+    async def _delete_chat(self, chat: str, now: int) -> bool:
+        """Delete a chat and all that belongs to it → whether it was still due."""
         keys = self.log.keys
-        (newest,) = await self.log.run(Newest(keys.turns(chat)))
-        turns = newest[1] if newest else 0
+        due, newest = await self.log.run(Score(keys.chats, chat), Newest(keys.turns(chat)))
+        if due is None or due > now:
+            return False  # somebody went on with it after it was listed
         names = [
             name
-            for turn in range(1, turns + 1)
+            for turn in range(1, (newest[1] if newest else 0) + 1)
             for name in (keys.turn(chat, turn), keys.message(chat, f"{turn}.0"), keys.message(chat, f"{turn}.1"))
         ]
         for first in range(0, len(names), _KEYS_AT_ONCE):
             await self.log.run(Drop(tuple(names[first : first + _KEYS_AT_ONCE])))
         await self.log.run(Drop((keys.history(chat), keys.turns(chat))), Unrank(keys.chats, (chat,)))
+        return True

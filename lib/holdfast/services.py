@@ -6,17 +6,18 @@ import importlib
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from holdfast.attempt import Pace
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import SettingsError
-from holdfast.generation import Generator
-from holdfast.log import Keys, Log
+from holdfast.generation import GenerationRequest, Generator, Part
+from holdfast.keys import Keys
+from holdfast.log import Log
 from holdfast.operations import StreamLog
+from holdfast.pace import Pace
 from holdfast.publish import Publisher
 from holdfast.queue import Queue
 from holdfast.rescue import Rescuer
@@ -75,8 +76,9 @@ class Services:
             flush=settings.flush_ms / 1000,
             renew=settings.lease_seconds * 0.3,
             margin=min(8.0, settings.max_seconds * 0.2),
+            max_answer=settings.max_answer_bytes,
         )
-        return Publisher(self.log, self.queue_to(origin), self.generate, pace, self._crashed)
+        return Publisher(self.log, self.queue_to(origin), self._generate, pace, self._crashed)
 
     def cleaner(self, origin: str) -> Cleaner:
         """For the cleanup route."""
@@ -86,6 +88,10 @@ class Services:
         """For whoever finds a stream that nobody writes."""
         settings = self.settings
         return Rescuer(self.log, self.queue_to(origin), settings.stall_seconds, settings.give_up_seconds)
+
+    def _generate(self, request: GenerationRequest) -> AsyncIterator[str | Part] | Iterator[str | Part]:
+        """Load the generator with its first call: one that cannot be imported ends answers, and nothing else."""
+        return self.generate(request)
 
     def _crashed(self, error: BaseException) -> None:
         """Say where a generator failed; the exception's own text only where the developer is watching."""

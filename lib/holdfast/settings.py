@@ -53,6 +53,7 @@ class Settings:
     max_seconds: float = 300.0
     request_timeout_seconds: float = 5.0
     max_body_bytes: int = 4_000_000
+    max_answer_bytes: int = 8_000_000
     log_level: str = "INFO"
     tracebacks: bool = False
 
@@ -109,6 +110,7 @@ class Settings:
             max_seconds=read.number("HOLDFAST_MAX_SECONDS", float, 300.0, low=1, high=86_400),
             request_timeout_seconds=read.number("HOLDFAST_REQUEST_TIMEOUT_SECONDS", float, 5.0, low=0.05, high=60),
             max_body_bytes=read.number("HOLDFAST_MAX_BODY_BYTES", int, 4_000_000, low=1_000, high=8_000_000),
+            max_answer_bytes=read.number("HOLDFAST_MAX_ANSWER_BYTES", int, 8_000_000, low=1_000, high=8_000_000),
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
             log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )

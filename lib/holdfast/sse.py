@@ -26,6 +26,12 @@ def event(cursor: Cursor, chunk: Part) -> bytes:
     return f"id: {cursor}\ndata: {data}\n\n".encode()
 
 
+def state(name: str, attempt: int) -> bytes:
+    """What is happening to the answer, for readers who asked (rule D7): transient, and without an id."""
+    chunk = {"type": "data-holdfast", "data": {"state": name, "attempt": attempt}, "transient": True}
+    return f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n".encode()
+
+
 def done(cursor: Cursor) -> bytes:
     """The end of the answer, under the end's cursor (rule F4)."""
     return f"id: {cursor}\ndata: [DONE]\n\n".encode()

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from holdfast import history
 from holdfast.answer import Answer
 from holdfast.errors import ApiError, Rejected, Unavailable, Vanished
-from holdfast.generation import UIMessage
-from holdfast.history import History, Item, Turn
+from holdfast.history import History, Turn
 from holdfast.identity import created_ms, digest, message_id, new_stream_id
-from holdfast.log import Log
+from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, Put, Unrank
 from holdfast.queue import Queue
 from holdfast.records import Entry, Error, Queued, Stop, is_terminal
 from holdfast.requests import StartRequest
+from holdfast.turns import Plan, plan_turn
 
 _logger = logging.getLogger("holdfast")
 
@@ -27,6 +27,8 @@ _STARTING_MS: Final = 10_000
 #: How soon cleanup first looks at a stream, in ms after its start.
 _FIRST_LOOK_MS: Final = 30_000
 _MOST_RACES: Final = 8
+#: Seconds for which the store is asked to undo a start that failed.
+_BRIEF: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,6 @@ class Started:
 
     stream: str
     created: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a start is going to write."""
-
-    stream: str
-    messages: list[UIMessage]
-    turn: int = 0
-    drops: tuple[str, ...] = ()
-    asks: UIMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +75,21 @@ class Starter:
             ) from error
 
     async def _start(self, request: StartRequest) -> Started:
+        if request.newest["role"] != "user":
+            raise ApiError(
+                422, "field_invalid", "messages: the newest message must be the user's.", extra={"field": "messages"}
+            )
         stream = new_stream_id(self.log.clock.now_ms())
         if request.key is not None:
-            stream, known = await self._keyed(request, stream)
-            if known and await self._repair(stream):
-                return Started(stream, created=False)
-        if request.newest["role"] != "user":
-            raise ApiError(422, "field_invalid", "messages: the newest message must be the user's.")
+            standing = await self._keyed(request, stream)
+            if standing != stream and await self._repair(standing):
+                return Started(standing, created=False)
+            if standing != stream and (self._is_expired(standing) or await self.log.last(standing) is not None):
+                await self._keep_key(request, stream)  # its answer is gone, or never began: the key may serve again
+            else:
+                stream = standing
         if request.chat_id is None:
-            plan: _Plan | Started = _Plan(stream, request.messages)
+            plan: Plan | Started = Plan(stream, request.messages)
         else:
             chat = history.of_chat(self.log, request.owner, request.chat_id, self.chat_retention_seconds)
             try:
@@ -101,10 +98,11 @@ class Starter:
                 await self._forget_key(request)
                 raise
         if isinstance(plan, Started):
+            await self._keep_key(request, plan.stream)
             return plan
         return await self._open(request, plan)
 
-    async def _open(self, request: StartRequest, plan: _Plan) -> Started:
+    async def _open(self, request: StartRequest, plan: Plan) -> Started:
         now = self.log.clock.now_ms()
         queued = Queued(
             at=now,
@@ -116,17 +114,24 @@ class Starter:
             turn=plan.turn,
             drops=list(plan.drops),
             asks=plan.asks,
+            idempotency=None if request.key is None else digest(request.owner, request.key),
             retention_seconds=self.retention_seconds,
             chat_retention_seconds=self.chat_retention_seconds,
         )
         try:
-            await self.log.open(plan.stream, queued, now + _FIRST_LOOK_MS)
-            await self.queue.enqueue(plan.stream, 1, dedup=f"{plan.stream}.1")
+            # No later than the retention: a short one would otherwise only begin to count with the first look.
+            await self.log.open(plan.stream, queued, now + min(_FIRST_LOOK_MS, self.retention_seconds * 1000))
+            await self._enqueue(plan.stream)
         except (Unavailable, Rejected) as error:
-            await self._roll_back(request, queued, plan)
-            raise ApiError(
-                503, "not_started", "The answer could not be enqueued. Nothing was started; try again.", retry_after=2
-            ) from error
+            # The store may be what fails: the client has waited long enough for it.
+            brief = replace(self, log=self.log.patient(_BRIEF))
+            if not await brief._has_begun(plan.stream) and await brief._roll_back(request, queued, plan):
+                raise ApiError(
+                    503,
+                    "not_started",
+                    "The answer could not be enqueued. Nothing was started; try again.",
+                    retry_after=2,
+                ) from error
         try:
             await history.enter(self.log, queued)
         except (Unavailable, Rejected):
@@ -134,13 +139,26 @@ class Starter:
             _logger.warning("history_not_entered", extra={"stream": plan.stream})
         return Started(plan.stream, created=True)
 
-    async def _roll_back(self, request: StartRequest, queued: Queued, plan: _Plan) -> None:
-        """Leave nothing behind; sealed first, so that a delivery under way calls no model (rule S4)."""
+    async def _has_begun(self, stream: str) -> bool:
+        """Whether the queue delivers the message, though its own answer to the start was lost."""
+        try:
+            last = await self.log.last(stream)
+        except (Unavailable, Rejected):
+            return False
+        return last is not None and not isinstance(last.record, Queued)
+
+    async def _roll_back(self, request: StartRequest, queued: Queued, plan: Plan) -> bool:
+        """Leave nothing behind; sealed first, so that a delivery under way calls no model (rule S4).
+
+        Returns:
+            False where the answer was delivered and has its end already: it stays.
+        """
         error = Error(at=self.log.clock.now_ms(), code="not_started", message="The start failed.", by="start")
         keys = self.log.keys
         try:
             with suppress(Vanished):
-                await self.log.seal(plan.stream, error)
+                if not await self.log.seal(plan.stream, error):
+                    return False
             await self.log.run(
                 Drop((keys.stream(plan.stream), keys.away(plan.stream))), Unrank(keys.due, (plan.stream,))
             )
@@ -150,20 +168,35 @@ class Starter:
             await self._forget_key(request)
         except (Unavailable, Rejected):
             _logger.warning("start_not_rolled_back", extra={"stream": plan.stream})
+        return True
 
     # -- the same request again ---------------------------------------------------------------------
 
-    async def _keyed(self, request: StartRequest, stream: str) -> tuple[str, bool]:
-        """Claim the idempotency key → the stream that has it, and whether an earlier request made it."""
-        key = self._key(request)
-        value = json.dumps({"stream": stream, "fingerprint": request.fingerprint})
-        _, stored = await self.log.run(Put(key, value, self.retention_seconds * 1000, "absent"), Get(key))
+    async def _keyed(self, request: StartRequest, stream: str) -> str:
+        """Claim the idempotency key for a stream → the stream that has it, this one or an earlier request's."""
+        claim = Put(self._key(request), self._key_value(request, stream), self._key_ttl_ms, "absent")
+        _, stored = await self.log.run(claim, Get(claim.key))
         standing = json.loads(stored)
         if standing["fingerprint"] != request.fingerprint:
             raise ApiError(
                 422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."
             )
-        return standing["stream"], standing["stream"] != stream
+        return str(standing["stream"])
+
+    async def _keep_key(self, request: StartRequest, stream: str) -> None:
+        """Point the idempotency key at the stream that answers its request after all."""
+        if request.key is not None:
+            await self.log.run(Put(self._key(request), self._key_value(request, stream), self._key_ttl_ms))
+
+    def _key_value(self, request: StartRequest, stream: str) -> str:
+        return json.dumps({"stream": stream, "fingerprint": request.fingerprint})
+
+    @property
+    def _key_ttl_ms(self) -> int:
+        return self.retention_seconds * 1000 + GRACE_MS  # as long as the log that it stands for
+
+    def _is_expired(self, stream: str) -> bool:
+        return self.log.clock.now_ms() - (created_ms(stream) or 0) > self.retention_seconds * 1000
 
     def _key(self, request: StartRequest) -> str:
         return self.log.keys.idempotency(digest(request.owner, request.key))
@@ -173,17 +206,25 @@ class Starter:
             await self.log.run(Drop((self._key(request),)))
 
     async def _repair(self, stream: str) -> bool:
-        """Enqueue again what an earlier start opened and nobody began (rule S3) → whether the log exists."""
+        """Enqueue again what was opened and nobody began (rule S3) → whether there is an answer to join."""
         last = await self.log.last(stream)
-        if last is None:
+        if last is None or _taken_back(last):
             return False
         if isinstance(last.record, Queued):
-            await self.queue.enqueue(stream, 1, dedup=f"{stream}.1")
+            await self._enqueue(stream)
         return True
+
+    async def _enqueue(self, stream: str) -> None:
+        """Have the first attempt delivered; asked twice it is still one message."""
+        dedup = f"{stream}.1"
+        try:
+            await self.queue.enqueue(stream, 1, dedup=dedup)
+        except Unavailable:
+            await self.queue.enqueue(stream, 1, dedup=dedup)
 
     # -- in a chat ----------------------------------------------------------------------------------
 
-    async def _in_chat(self, request: StartRequest, chat: History, stream: str) -> _Plan | Started:
+    async def _in_chat(self, request: StartRequest, chat: History, stream: str) -> Plan | Started:
         """Find the turn of this request: a new one, claimed, or one that is there already."""
         newest = await chat.newest_turn()
         for _ in range(_MOST_RACES):
@@ -200,7 +241,7 @@ class Starter:
             items = await chat.load()
             if newest is not None and self._period(created_ms(newest.stream)) != self._period(None):
                 await chat.renew(items)
-            plan = _plan(request, items, number, stream)
+            plan = plan_turn(request, items, number, stream)
             claimed = await chat.claim(number, stream, request.turn_identity)
             if claimed.stream == stream:
                 return plan
@@ -218,7 +259,8 @@ class Starter:
         if is_terminal(last.record):
             await self._settle(newest)
             # A message with an id is one turn for ever; one without may well be asked again.
-            repeats = same and request.trigger == "submit" and "id" in request.newest and request.target is None
+            same_for_ever = request.trigger == "submit" and "id" in request.newest and request.target is None
+            repeats = same and same_for_ever and not _taken_back(last)
             return Started(newest.stream, created=False) if repeats else None
         answer = message_id(newest.stream)
         if same or (request.trigger == "regenerate" and request.target in {None, answer}):
@@ -244,47 +286,9 @@ class Starter:
         return at_ms // (self.chat_retention_seconds * 1000)
 
 
-def _plan(request: StartRequest, items: list[Item], number: int, stream: str) -> _Plan:
-    """The conversation that the model gets, and what the history loses (rule H1)."""
-    if request.trigger == "regenerate":
-        kept = _before_answer(request, items)
-        if not kept:  # the store knows nothing of this chat: what the client sent is all there is
-            return _Plan(stream, request.messages, number, asks=request.newest)
-        asks = None
-    else:
-        kept = _before_edited(request, items)
-        asks = request.newest
-    dropped = {item.turn for item in items[len(kept) :]}
-    drops = tuple(
-        member
-        for turn in range(min(dropped), number)
-        for member in (f"{turn}.0", f"{turn}.1")
-        if member not in {item.member for item in kept}
-    ) if dropped else ()  # fmt: skip
-    messages = [item.message for item in kept] + ([asks] if asks is not None else [])
-    return _Plan(stream, messages, number, drops, asks)
-
-
-def _before_edited(request: StartRequest, items: list[Item]) -> list[Item]:
-    """What stays when a message is sent: all, or all before the message that it replaces."""
-    ids: set[Any] = {request.newest.get("id"), request.target} - {None}
-    for index, item in enumerate(items):
-        if item.message["role"] == "user" and item.message.get("id") in ids:
-            return items[:index]
-    return items
-
-
-def _before_answer(request: StartRequest, items: list[Item]) -> list[Item]:
-    """What stays when an answer is made anew: everything up to the question that it answered."""
-    wanted: set[Any] = {request.target} if request.target is not None else {request.newest.get("id")}
-    end = len(items)
-    for index, item in enumerate(items):
-        if item.message.get("id") in wanted:
-            end = index + 1
-            break
-    while end and items[end - 1].message["role"] != "user":
-        end -= 1
-    return items[:end]
+def _taken_back(last: Entry) -> bool:
+    """Whether a log was sealed by its own start, which then died before it deleted it."""
+    return isinstance(last.record, Error) and last.record.by == "start"
 
 
 def _busy(stream: str) -> ApiError:

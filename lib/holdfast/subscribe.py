@@ -10,9 +10,9 @@ from holdfast.endings import ending_chunk
 from holdfast.errors import ApiError, LogGap
 from holdfast.generation import Part
 from holdfast.identity import created_ms
-from holdfast.log import PAGE, Log, parse
+from holdfast.log import Log, parse
 from holdfast.operations import Drop, Operation, Range
-from holdfast.records import FIRST, SEAL_ATTEMPT, Begin, Cursor, Entry, Error, Finish, Parts, Queued, Stop
+from holdfast.records import FIRST, SEAL_ATTEMPT, Begin, Cursor, Entry, Error, Finish, Handoff, Parts, Queued, Stop
 from holdfast.rescue import Rescuer
 
 #: An unknown stream younger than this may be one that a lagging replica does not show yet, in ms (rule D2).
@@ -30,6 +30,19 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Beat:
     """Nothing new for a while; the connection lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the reader may be told of the answer's state besides its text (rule D7).
+
+    Attributes:
+        state: ``queued``, ``live``, ``handoff`` or ``stalled``.
+        attempt: the newest attempt that the reader has seen.
+    """
+
+    state: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class Subscriber:
             raise unknown_stream()
         clock = self.log.clock
         give_up = clock.monotonic() + self.patience.unknown
-        while not (entries := await self._first_page(stream, cursor, fresh=False)):
+        while not (entries := await self._ends(stream, cursor, fresh=False)):
             age_ms = clock.now_ms() - born
             if age_ms > self.retention_ms:
                 raise ApiError(410, "stream_expired", "This answer was deleted after its retention. Start a new one.")
@@ -94,24 +107,24 @@ class Subscriber:
             await clock.sleep(self.patience.poll)
         if cursor is not None and cursor.entry not in {entry.id for entry in entries}:
             # Only a lagging replica may be behind a cursor: the primary decides.
-            entries = await self._first_page(stream, cursor, fresh=True)
-            if cursor.entry not in {entry.id for entry in entries}:
-                raise ApiError(400, "cursor_unknown", "This stream never gave this cursor: it belongs to another one.")
+            entries = await self._ends(stream, cursor, fresh=True)
+        if cursor is not None and not (entries and _gave(entries[-1], cursor)):
+            raise ApiError(400, "cursor_unknown", "This stream never gave this cursor: it belongs to another one.")
         queued = entries[0].record
         if not isinstance(queued, Queued):
             raise unknown_stream()
         return Reading(self, stream, queued, cursor, entries if cursor is None else entries[1:])
 
-    async def _first_page(self, stream: str, cursor: Cursor | None, *, fresh: bool) -> list[Entry]:
-        """The first entry, and the page that begins with the cursor's own; nothing where there is no such log."""
+    async def _ends(self, stream: str, cursor: Cursor | None, *, fresh: bool) -> list[Entry]:
+        """The first entry, and the first one from the cursor's on; nothing where there is no such log."""
         key = self.log.keys.stream(stream)
-        if cursor is None:
-            return await self.log.read(stream, limit=PAGE)
-        wanted: list[Operation] = [Range(key, FIRST, limit=1), Range(key, cursor.entry, limit=PAGE)]
+        wanted: list[Operation] = [Range(key, FIRST, limit=1)]
+        if cursor is not None:
+            wanted.append(Range(key, cursor.entry, limit=1))
         if fresh:
             wanted.append(Drop((self.log.keys.nothing,)))  # a write, so that the primary answers
-        first, page = (await self.log.run(*wanted))[:2]
-        return parse([*first, *page])
+        found = await self.log.run(*wanted)
+        return parse([entry for page in found[: 1 if cursor is None else 2] for entry in page])
 
 
 class Reading:
@@ -127,6 +140,7 @@ class Reading:
         self._rescuer = subscriber.rescuer
         self._cursor = cursor
         self._page = list(page)
+        self._more = True
         self._last: Entry | None = None
         self._pos: int | None = None if cursor is not None else 0
         #: Whether the reader already has everything, the end included: nothing is to be sent (rule D3).
@@ -142,7 +156,7 @@ class Reading:
         here = Cursor(self._last.id)
         return here if self._cursor is None or self._cursor < here else self._cursor
 
-    async def frames(self, seconds: float) -> AsyncGenerator[Frame | Beat]:
+    async def frames(self, seconds: float) -> AsyncGenerator[Frame | Beat | Sight]:
         """What the reader lacks, as it comes, until the end or until time is up.
 
         Args:
@@ -157,6 +171,7 @@ class Reading:
         until = clock.monotonic() + seconds
         news = beat = clock.monotonic()
         watch = self._rescuer.watch(self.stream)
+        told: Sight | None = None
         while True:
             for entry in await self._dense(self._page):
                 for frame in self._take(entry):
@@ -167,19 +182,24 @@ class Reading:
             now = clock.monotonic()
             if now >= until:
                 return
-            if len(self._page) < PAGE:
+            if not self._more:
                 if now - beat >= self._patience.heartbeat:
                     beat = now
                     yield Beat()
-                await watch.look(self._last, silent=now - news)
+                await watch.look(FIRST if self._last is None else self._last.id, silent=now - news)
+                if (sight := self._sight(watch.stalled)) != told:
+                    told = sight
+                    yield sight
                 pause = max(self._patience.poll, min((now - news) / 10, self._patience.idle_poll))
                 await clock.sleep(min(pause, until - now))
             self._page = await self._next_page()
 
     async def _next_page(self) -> list[Entry]:
         if self._last is None:
-            return await self._log.read(self.stream, limit=PAGE)
-        return await self._log.read(self.stream, self._last.id, exclusive=True, limit=PAGE)
+            page, self._more = await self._log.page(self.stream)
+        else:
+            page, self._more = await self._log.page(self.stream, self._last.id, exclusive=True)
+        return page
 
     async def _dense(self, page: list[Entry]) -> list[Entry]:
         """The page, read again until nothing is missing in it (rule D5)."""
@@ -211,6 +231,15 @@ class Reading:
             before = entry
         return True
 
+    def _sight(self, stalled: bool) -> Sight:
+        last = self._last
+        attempt = 0 if last is None else last.id.attempt
+        if stalled:
+            return Sight("stalled", attempt)
+        if last is None or isinstance(last.record, Queued):
+            return Sight("queued", attempt)
+        return Sight("handoff" if isinstance(last.record, Handoff) else "live", attempt)
+
     def _take(self, entry: Entry) -> list[Frame]:
         """The frames of an entry that lie behind the reader's cursor."""
         self._last = entry
@@ -226,6 +255,18 @@ class Reading:
             case _:
                 frames = []
         return [frame for frame in frames if self._cursor is None or self._cursor < frame.cursor]
+
+
+def _gave(entry: Entry, cursor: Cursor) -> bool:
+    """Whether a cursor stands for this entry, or for one of its parts but the last (rule F2)."""
+    if entry.id != cursor.entry or cursor.part is None:
+        return entry.id == cursor.entry
+    match entry.record:
+        case Parts(parts=parts):
+            return cursor.part < len(parts) - 1
+        case Finish() | Error() | Stop():
+            return cursor.part == 0
+    return False
 
 
 def unknown_stream() -> ApiError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +19,9 @@ from holdfast.services import Services
 from holdfast.subscribe import unknown_stream
 
 _logger = logging.getLogger("holdfast")
+
+#: QStash's status for a message that no retry can mend; it counts only with its header.
+_NEVER_AGAIN: Final = 489
 
 type _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -55,7 +58,10 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
         ClientDisconnect: _gone,
         Exception: _unforeseen,
     }
-    return Starlette(routes=[*served, Route("/healthz", _health)], exception_handlers=handlers)
+    app = Starlette(routes=[*served, Route("/healthz", _health)], exception_handlers=handlers)
+    # A redirect to the path without its last slash would lead to whatever host the request itself names.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _health(_request: Request) -> Response:
@@ -66,6 +72,8 @@ async def _health(_request: Request) -> Response:
 def _answer(error: ApiError) -> Response:
     body = {"error": {"code": error.code, "message": error.message, **error.extra}}
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.status == _NEVER_AGAIN:
+        headers["upstash-nonretryable-error"] = "true"
     return JSONResponse(body, error.status, headers)
 
 

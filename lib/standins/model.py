@@ -1,4 +1,4 @@
-"""An OpenAI-compatible model as a process of its own: ``python -m standins.model --port N``.
+"""An OpenAI-compatible model as a process of its own: ``python -m standins.model --port N [--fault JSON]``.
 
 Environment: ``STANDIN_MODEL_TOKENS`` (300), ``STANDIN_MODEL_RATE`` in tokens per second (40),
 ``STANDIN_MODEL_TTFT_MS`` (150), ``STANDIN_MODEL_SEED`` (same questions, same texts),
@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -23,8 +23,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from standins import model_responses
+from standins.faults import Faults
 from standins.model_calls import Book
 from standins.model_chat import complete
+from standins.model_faults import KINDS, ModelFault
 from standins.model_http import Meter, RefusalError, answer_refusal, quiet_cuts
 from standins.model_plan import BadRequestError, Plan
 from standins.model_responses import Runs
@@ -33,16 +35,18 @@ from standins.serving import serve
 _MODELS = ("gpt-5-mini", "gpt-5", "standin-model")
 
 
-def build(env: Mapping[str, str]) -> ASGIApp:
+def build(env: Mapping[str, str], faults: Iterable[ModelFault] = ()) -> ASGIApp:
     """The application.
 
     Args:
         env: where the defaults come from.
+        faults: what shall go wrong from the start.
 
     Raises:
         BadRequestError: a variable is malformed; the text names it.
     """
-    book, runs, meters = Book(Plan.from_env(env), env.get("STANDIN_MODEL_SEED", "")), Runs(), list[Meter]()
+    book = Book(Plan.from_env(env), env.get("STANDIN_MODEL_SEED", ""), Faults(KINDS, faults))
+    runs, meters = Runs(), list[Meter]()
 
     def meter(app: ASGIApp) -> Meter:
         meters.append(Meter(app, env.get("STANDIN_MODEL_KEY", "")))
@@ -64,6 +68,7 @@ def build(env: Mapping[str, str]) -> ASGIApp:
             Route("/__standin/calls", _calls),
             Route("/__standin/stats", _stats),
             Route("/__standin/reset", _reset, methods=["POST"]),
+            book.faults.route(),
         ],
         middleware=[Middleware(meter)],
         exception_handlers={RefusalError: answer_refusal},
@@ -95,6 +100,7 @@ async def _stats(request: Request) -> Response:
             "bytes_in": dict(meter.bytes_in),
             "bytes_out": dict(meter.bytes_out),
             "refused": dict(meter.refused),
+            "fired": request.app.state.book.faults.fired(),
             "calls": dict(Counter(call.status for call in calls)),
             "tokens": {
                 "prompt": sum(call.prompt_tokens for call in calls if call.status != "refused"),
@@ -117,13 +123,14 @@ def main() -> None:
     """Serve the model until it is told to stop."""
     parser = argparse.ArgumentParser(prog="standins.model", description="An OpenAI-compatible model on loopback.")
     parser.add_argument("--port", type=int, required=True, help="port to listen on; 0 for any free one")
-    port = parser.parse_args().port
+    KINDS.add_option(parser)
+    options = parser.parse_args()
     quiet_cuts()
     try:
-        app = build(os.environ)
+        app = build(os.environ, options.faults)
     except BadRequestError as error:
         sys.exit(str(error))
-    serve(app, port)
+    serve(app, options.port)
 
 
 if __name__ == "__main__":

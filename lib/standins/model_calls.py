@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from standins.faults import Faults
 from standins.model_continue import Message, find_partial
+from standins.model_faults import KINDS, ModelFault, ModelFaults
 from standins.model_plan import Plan
 from standins.model_text import compose, reason, split_tokens, tool_arguments
 
@@ -30,7 +32,8 @@ class Call:
 
     ``text`` is the whole text of the answer: for a call that carries on, the text of the call that began
     it, of which this call sends what follows the partial (from character ``offset``). ``whole`` are the
-    tokens of that text, ``tokens`` those that this call is to send.
+    tokens of that text, ``tokens`` those that this call is to send. ``fault`` is the rule that chose this
+    call, ``struck`` whether its fault has happened, ``garbled`` whether garbage was sent.
     ``tokens_sent`` counts tokens of the text that this call handed to the connection, ``reasoning_sent``
     and ``tool_sent`` those beside it. ``status`` is one of running, completed, refused, cut, failed,
     disconnected, cancelled.
@@ -52,6 +55,9 @@ class Call:
     offset: int = 0
     continues: str | None = None
     limited: bool = False
+    fault: ModelFault | None = None
+    struck: bool = False
+    garbled: bool = False
     status: str = "running"
     at: int = field(default_factory=lambda: int(time.time() * 1000))
     tokens_sent: int = 0
@@ -86,20 +92,23 @@ class Book:
     Args:
         plan: how calls behave that ask for nothing else.
         seed: makes the texts the same in every run that asks the same number of questions.
+        faults: what goes wrong beside what prompts ask for.
     """
 
-    def __init__(self, plan: Plan, seed: str = "") -> None:
+    def __init__(self, plan: Plan, seed: str = "", faults: ModelFaults | None = None) -> None:
+        self.faults = Faults(KINDS) if faults is None else faults
         self.calls: list[Call] = []
         self._plan = plan
         self._seed = seed or secrets.token_hex(16)
         self._opened = 0
 
     def reset(self) -> None:
-        """Forget every call. Texts go on differing from those before."""
+        """Forget every call, and every fault but those of the start. Texts go on differing from those before."""
         self.calls.clear()
+        self.faults.reset()
 
     def plan_for(self, prompt: str) -> Plan:
-        """How a call with this prompt behaves: the one place where failures are decided."""
+        """How a call with this prompt behaves, as the prompt wants it."""
         plan = self._plan.for_prompt(prompt)
         if 0 <= plan.times <= sum(call.prompt == prompt for call in self.calls):
             return plan.healthy()
@@ -131,13 +140,16 @@ class Book:
         found = find_partial(messages, self.calls)
         conversation = found.conversation if found else messages
         prompt = next((message.text for message in reversed(conversation) if message.role == "user"), "")
-        plan = self.plan_for(prompt)
+        asked = self.plan_for(prompt)
+        fault = self.faults.take(lambda rule: rule.fits(kind, prompt))
+        plan = fault.changed(asked, 0) if fault else asked
         self._opened += 1
         rng = random.Random(f"{self._seed}/{self._opened}")
-        if plan.status:
+        silent = plan.status > 0 or plan.hang
+        if silent or (plan.empty and not found):
             text, whole, tokens, offset, limited = "", [], [], 0, False
         elif found:
-            first, offset = found.giver, found.length
+            first, offset = found.giver, max(found.length - plan.repeat, 0)
             text, whole, limited = first.text, first.whole, first.limited
             tokens = _rest(whole, offset)
         else:
@@ -146,6 +158,8 @@ class Book:
                 # A length limit defines the answer: nothing after it will ever be sent or carried on.
                 tokens, limited = tokens[:limit], True
             text, whole = "".join(tokens), tokens
+        if plan.empty:
+            tokens = []
         finish = "length" if limited else "stop"
         if limit is not None and limit < len(tokens):
             tokens, finish = tokens[:limit], "length"
@@ -156,7 +170,7 @@ class Book:
             model=model,
             prompt=prompt,
             messages=raw,
-            plan=plan,
+            plan=fault.changed(asked, len(tokens)) if fault else asked,
             text=text,
             whole=whole,
             tokens=tokens,
@@ -165,11 +179,19 @@ class Book:
             finish=finish,
             prompt_tokens=sum(4 + len(split_tokens(message.text)) for message in messages),
             offset=offset,
-            continues=found.giver.id if found and not plan.status else None,
+            continues=found.giver.id if found and not silent else None,
             limited=limited,
+            fault=fault,
+            struck=fault is not None and fault.at_once,
         )
         self.calls.append(call)
         return call
+
+    def settle(self, call: Call) -> None:
+        """A call's connection has ended: a fault that never came to strike it is not counted."""
+        if call.fault and not call.struck:
+            self.faults.missed(call.fault)
+        call.fault = None
 
 
 def _rest(tokens: list[str], offset: int) -> list[str]:

@@ -11,8 +11,18 @@ from starlette.responses import JSONResponse, Response
 
 from standins.model_calls import Book, Call
 from standins.model_continue import Message
-from standins.model_http import EventStream, RefusalError, Severed, body_of, refusal_for, sse, while_connected
-from standins.model_pace import CutError, EndedEarlyError, FailedError, Piece, speak
+from standins.model_http import (
+    GARBAGE,
+    GARBAGE_BODY,
+    EventStream,
+    RefusalError,
+    Severed,
+    body_of,
+    refusal_for,
+    sse,
+    while_connected,
+)
+from standins.model_pace import CutError, EndedEarlyError, FailedError, Piece, for_ever, speak
 from standins.model_plan import BadRequestError
 
 
@@ -42,15 +52,33 @@ def limit_of(body: dict[str, Any], *names: str) -> int | None:
 async def complete(request: Request) -> Response:
     """Answer a chat completion."""
     body = await body_of(request)
-    call = _open(request.app.state.book, body)
-    if call.plan.status:
-        call.end("refused")
-        raise refusal_for(call.plan.status, quota=call.plan.quota)
+    book: Book = request.app.state.book
+    call = _open(book, body)
+    if (refused := await refuse(call, request)) is not None:
+        return refused
     if body.get("stream"):
         usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        return EventStream(_stream(call, usage), lambda: call.end("disconnected"))
-    answer = await while_connected(_whole(call), request.receive, lambda: call.end("disconnected"))
+        return EventStream(_stream(call, usage), lambda: call.end("disconnected"), lambda: book.settle(call))
+    try:
+        answer = await while_connected(_whole(call), request.receive, lambda: call.end("disconnected"))
+    finally:
+        book.settle(call)
     return answer or Severed()
+
+
+async def refuse(call: Call, request: Request) -> Response | None:
+    """None if the call is to be answered; once the client has left, a response to nobody if it is to hang.
+
+    Raises:
+        RefusalError: it is to be refused.
+    """
+    if call.plan.hang:
+        await while_connected(for_ever(), request.receive, lambda: call.end("disconnected"))
+        return Severed()
+    if call.plan.status:
+        call.end("refused")
+        raise refusal_for(call.plan.status, quota=call.plan.quota, retry_after=call.plan.retry_after)
+    return None
 
 
 def _open(book: Book, body: dict[str, Any]) -> Call:
@@ -101,6 +129,9 @@ async def _stream(call: Call, usage: bool) -> AsyncIterator[bytes]:
     started = tool_open = False
     try:
         async for piece in speak(call):
+            if piece.kind == "garbage":
+                yield GARBAGE
+                continue
             out = b"" if started else delta({"role": "assistant", "content": ""})
             started = True
             if piece.kind == "tool" and not tool_open:
@@ -155,6 +186,8 @@ async def _whole(call: Call) -> Response:
         function = {"name": call.tool.name, "arguments": "".join(call.tool.arguments)}
         message["tool_calls"] = [{"id": call.tool.id, "type": "function", "function": function}]
     call.end("completed")
+    if call.garbled:
+        return Response(GARBAGE_BODY, media_type="application/json")
     finish = "tool_calls" if call.tool else call.finish
     return JSONResponse(
         {

@@ -48,8 +48,8 @@ class RefusalError(Exception):
         )
 
 
-def refusal_for(status: int, *, quota: bool = False) -> RefusalError:
-    """The error that a prompt asked for by ``status=``; a 429 may mean that the account has no money left."""
+def refusal_for(status: int, *, quota: bool = False, retry_after: int = 1) -> RefusalError:
+    """The error that a prompt or a fault asked for; a 429 may mean that the account has no money left."""
     if status == 401:
         return RefusalError(401, "Incorrect API key provided.", code="invalid_api_key")
     if quota:
@@ -59,7 +59,8 @@ def refusal_for(status: int, *, quota: bool = False) -> RefusalError:
         return RefusalError(404, "The model does not exist or you do not have access to it.", code="model_not_found")
     if status == 429:
         message = "Rate limit reached."
-        return RefusalError(429, message, code="rate_limit_exceeded", kind="requests", headers={"retry-after": "1"})
+        headers = {"retry-after": str(retry_after)}
+        return RefusalError(429, message, code="rate_limit_exceeded", kind="requests", headers=headers)
     if status >= 500:
         return RefusalError(status, "The server had an error while processing your request.", kind="server_error")
     return RefusalError(status, "The request was refused.")
@@ -86,6 +87,11 @@ def sse(data: dict[str, Any] | str, event: str = "") -> bytes:
     return f"{f'event: {event}\n' if event else ''}data: {text}\n\n".encode()
 
 
+#: A chunk that breaks off in mid-JSON, and the body of such an answer.
+GARBAGE_BODY = b'{"id":"garbage","object":"chat.comp'
+GARBAGE = b"data: " + GARBAGE_BODY + b"\n\n"
+
+
 class Severed(Response):
     """A response whose connection is cut after the headers."""
 
@@ -97,13 +103,21 @@ class EventStream(Response):
     """A body of server-sent events that stops being made as soon as the client has gone.
 
     ``CutError``, raised by the content, closes the connection without ending the body.
+
+    Args:
+        content: the events.
+        on_disconnect: told when the client leaves before the end.
+        on_end: told when the connection has ended, however it did.
     """
 
-    def __init__(self, content: AsyncIterator[bytes], on_disconnect: Callable[[], None]) -> None:
+    def __init__(
+        self, content: AsyncIterator[bytes], on_disconnect: Callable[[], None], on_end: Callable[[], None]
+    ) -> None:
         super().__init__(media_type="text/event-stream; charset=utf-8", headers={"cache-control": "no-cache"})
         del self.headers["content-length"]
         self._content = content
         self._on_disconnect = on_disconnect
+        self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -117,7 +131,10 @@ class EventStream(Response):
                 return
             await send({"type": "http.response.body", "body": b""})
 
-        await while_connected(write(), receive, self._on_disconnect)
+        try:
+            await while_connected(write(), receive, self._on_disconnect)
+        finally:
+            self._on_end()
 
 
 async def while_connected[T](work: Coroutine[Any, Any, T], receive: Receive, gone: Callable[[], None]) -> T | None:

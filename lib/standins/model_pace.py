@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from standins.model_calls import Call
+from standins.model_plan import Plan
 
 
 class CutError(Exception):
@@ -24,9 +25,9 @@ class FailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Tokens that are due: of the reasoning, of the text, or of a tool call's arguments."""
+    """Tokens that are due: of the reasoning, of the text, or of a tool call's arguments; garbage has none."""
 
-    kind: Literal["reasoning", "text", "tool"]
+    kind: Literal["reasoning", "text", "tool", "garbage"]
     tokens: list[str]
 
     @property
@@ -39,21 +40,26 @@ async def speak(call: Call, *, faults: bool = True) -> AsyncGenerator[Piece]:
 
     Args:
         call: the call; its counters and, on a failure, its status are kept up to date.
-        faults: whether connection faults (cuts) happen here; background answers have no connection.
+        faults: whether connection faults (all but an error in the stream) happen here; background answers have no
+            connection.
 
     Raises:
         CutError, EndedEarlyError, FailedError: as the call's plan wants it.
     """
     plan, loop = call.plan, asyncio.get_running_loop()
+    if not faults:
+        plan = replace(plan, fail_after=-1, cut="", stall_after=-1, garbage_after=-1)
     start = loop.time() + plan.ttft / 1000
     spoken = 0
     texts = {"reasoning": call.reasoning, "text": call.tokens, "tool": call.tool.arguments if call.tool else []}
-    stops = {n for n in (plan.fail_after if faults else -1, plan.error_after) if n >= 0}
+    stops = {n for n in (plan.fail_after, plan.error_after, plan.stall_after, plan.garbage_after) if n >= 0}
     for kind, tokens in (("reasoning", texts["reasoning"]), ("text", texts["text"]), ("tool", texts["tool"])):
         done = 0
         while True:
             if kind == "text" and done in stops:
-                _break_off(call, done)
+                await _break_off(call, plan, done)
+                call.garbled = call.struck = True
+                yield Piece("garbage", [])
             if done == len(tokens):
                 break
             await _sleep_until(start + spoken / plan.rate)
@@ -63,18 +69,29 @@ async def speak(call: Call, *, faults: bool = True) -> AsyncGenerator[Piece]:
             spoken, done = spoken + upto - done, upto
             _count(call, piece)
             yield piece
-    if faults and plan.cut == "clean":
+    if plan.cut == "clean":
         call.end("cut")
         raise EndedEarlyError
 
 
-def _break_off(call: Call, done: int) -> None:
-    plan = call.plan
+async def _break_off(call: Call, plan: Plan, done: int) -> None:
+    """Fail as the plan wants after so many tokens; garbage alone lets the answer go on."""
     if done == plan.error_after:
+        call.struck = True
         call.end("failed")
         raise FailedError
-    call.end("cut")
-    raise EndedEarlyError if plan.cut == "clean" else CutError
+    if done == plan.stall_after:
+        call.struck = True
+        await for_ever()
+    if done == plan.fail_after:
+        call.struck = True
+        call.end("cut")
+        raise EndedEarlyError if plan.cut == "clean" else CutError
+
+
+async def for_ever() -> None:
+    """Return never; whoever waits is cancelled when the client leaves."""
+    await asyncio.Event().wait()
 
 
 def _count(call: Call, piece: Piece) -> None:

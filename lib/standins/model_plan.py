@@ -22,10 +22,18 @@ class Plan:
         reasoning: tokens of reasoning before the answer.
         tool: whether a tool call follows the text.
         status: an HTTP status to refuse with, or 0.
+        retry_after: whole seconds in the ``Retry-After`` of a 429.
         quota: whether a refusal says that the account's quota is used up.
+        hang: whether the request is never answered.
+        empty: whether the answer has no text.
         fail_after: tokens after which the connection is cut (``cut="clean"``: the body just ends).
         cut: ``hard`` or ``clean``; clean without ``fail_after`` leaves out the finish reason at the end.
         error_after: tokens after which an error is sent in the stream.
+        stall_after: tokens after which nothing more is sent.
+        garbage_after: tokens after which a chunk is sent that is no JSON.
+        repeat: characters of the partial's end that a call which carries on says again first.
+        unstreamed: whether a background response cannot be streamed by those who come for it later.
+        forgotten: whether a background response is not to be had later at all.
         times: how many calls with the same newest user message fail in these ways, or -1 for every one.
     """
 
@@ -35,10 +43,18 @@ class Plan:
     reasoning: int = 0
     tool: bool = False
     status: int = 0
+    retry_after: int = 1
     quota: bool = False
+    hang: bool = False
+    empty: bool = False
     fail_after: int = -1
     cut: str = ""
     error_after: int = -1
+    stall_after: int = -1
+    garbage_after: int = -1
+    repeat: int = 0
+    unstreamed: bool = False
+    forgotten: bool = False
     times: int = -1
 
     @classmethod
@@ -78,7 +94,8 @@ class Plan:
 
     def healthy(self) -> Plan:
         """This plan without its failures."""
-        return replace(self, status=0, fail_after=-1, cut="", error_after=-1)
+        plan = replace(self, status=0, retry_after=1, quota=False, hang=False, empty=False)
+        return replace(plan, fail_after=-1, cut="", error_after=-1, stall_after=-1, garbage_after=-1)
 
 
 def _whole(text: str) -> int:
@@ -115,9 +132,17 @@ _READ: dict[str, Callable[[str], Any]] = {
     "reasoning": _whole,
     "tool": _flag,
     "status": _status,
+    "retry_after": _whole,
     "quota": _flag,
+    "hang": _flag,
+    "empty": _flag,
     "fail_after": _whole,
     "cut": _cut,
     "error_after": _whole,
+    "stall_after": _whole,
+    "garbage_after": _whole,
+    "repeat": _whole,
+    "unstreamed": _flag,
+    "forgotten": _flag,
     "times": _whole,
 }

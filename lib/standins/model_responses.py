@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from standins.model_calls import Book
-from standins.model_chat import limit_of, text_of
+from standins.model_chat import limit_of, refuse, text_of
 from standins.model_continue import Message
-from standins.model_http import EventStream, RefusalError, Severed, body_of, refusal_for, while_connected
+from standins.model_http import GARBAGE_BODY, EventStream, RefusalError, Severed, body_of, while_connected
 from standins.model_plan import BadRequestError
 from standins.model_run import Run
 
@@ -24,11 +24,12 @@ class Runs:
         self.by_id: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, run: Run) -> None:
-        """Have a response written by a task of its own."""
+    def start(self, run: Run, on_end: Callable[[], None]) -> None:
+        """Have a response written by a task of its own, which calls ``on_end`` last."""
         run.task = asyncio.get_running_loop().create_task(run.write())
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
+        run.task.add_done_callback(lambda _: on_end())
 
     def get(self, run_id: str) -> Run:
         """A response by its id.
@@ -52,32 +53,44 @@ async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
     body = await body_of(request)
     runs: Runs = request.app.state.runs
-    run = _open(request.app.state.book, runs, body)
+    book: Book = request.app.state.book
+    run = _open(book, runs, body)
     call = run.call
-    if call.plan.status:
-        call.end("refused")
-        raise refusal_for(call.plan.status, quota=call.plan.quota)
+    if (refused := await refuse(call, request)) is not None:
+        return refused
     if body.get("store", True) is not False:
         runs.by_id[call.id] = run
     elif run.background:
         raise RefusalError(400, "Background responses must be stored.")
     if not run.background:
         if run.streamed:
-            return EventStream(_alone(run), lambda: call.end("disconnected"))
-        done = await while_connected(run.finished_alone(), request.receive, lambda: call.end("disconnected"))
+            return EventStream(_alone(run), lambda: call.end("disconnected"), lambda: book.settle(call))
+        try:
+            done = await while_connected(run.finished_alone(), request.receive, lambda: call.end("disconnected"))
+        finally:
+            book.settle(call)
+        if call.garbled:
+            return Response(GARBAGE_BODY, media_type="application/json")
         return JSONResponse(run.snapshot()) if done else Severed()
-    runs.start(run)
+    runs.start(run, lambda: book.settle(call) if run.fails else None)
+    # A failure of the response itself is settled with its end, any other fault with this connection's.
     if run.streamed:
-        return EventStream(run.follow(-1, cuts=True), lambda: None)
+        return EventStream(run.follow(-1, cuts=True), lambda: None, lambda: None if run.fails else book.settle(call))
+    if not run.fails:
+        book.settle(call)
     return JSONResponse(run.snapshot())
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/responses/{id}``: the state, or the events after ``starting_after``."""
     run = request.app.state.runs.get(request.path_params["id"])
-    query = request.query_params
+    query, plan = request.query_params, run.call.plan
+    if plan.forgotten:
+        raise RefusalError(404, f"Response with id '{run.call.id}' not found.")
     if query.get("stream", "").lower() != "true":
         return JSONResponse(run.snapshot())
+    if plan.unstreamed:
+        raise RefusalError(400, "This response can no longer be streamed.")
     if not (run.background and run.streamed):
         raise RefusalError(
             400, "Only a response that was created with background=true and stream=true can be streamed."
@@ -85,7 +98,7 @@ async def retrieve(request: Request) -> Response:
     after = query.get("starting_after", "-1")
     if after != "-1" and not after.isdecimal():
         raise RefusalError(400, "Invalid 'starting_after': a sequence number is expected.")
-    return EventStream(run.follow(int(after)), lambda: None)
+    return EventStream(run.follow(int(after)), lambda: None, lambda: None)
 
 
 async def cancel(request: Request) -> Response:

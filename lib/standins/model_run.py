@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from standins.model_calls import Call
-from standins.model_http import sse
-from standins.model_pace import CutError, EndedEarlyError, FailedError, Piece, speak
+from standins.model_http import GARBAGE, sse
+from standins.model_pace import CutError, EndedEarlyError, FailedError, Piece, for_ever, speak
 
 _FAILURE = "The model stopped because of an internal failure."
 
@@ -27,6 +27,7 @@ class Run:
         self.call = call
         self.background = bool(body.get("background"))
         self.streamed = bool(body.get("stream"))
+        self.fails = call.plan.error_after >= 0
         self.task: asyncio.Task[None] | None = None
         self._body = body
         self._created = int(time.time())
@@ -75,6 +76,9 @@ class Run:
             yield event
         try:
             async for piece in speak(self.call, faults=not self.background):
+                if piece.kind == "garbage":
+                    yield GARBAGE
+                    continue
                 yield b"".join([event for token in piece.tokens for event in self._say(piece, token)])
             yield b"".join(self._finish())
         except EndedEarlyError:
@@ -117,9 +121,13 @@ class Run:
 
         Args:
             after: a sequence number; -1 for all.
-            cuts: whether this connection is the one that the plan's ``fail_after`` is about.
+            cuts: whether this connection is the one that the plan's failures are about.
+
+        Raises:
+            CutError: the call's plan wants the connection cut.
         """
         next_event, tokens = after + 1, 0
+        plan, call = self.call.plan, self.call
         while True:
             async with self._more:
                 while not self._over and len(self._events) <= next_event:
@@ -127,10 +135,18 @@ class Run:
             if next_event >= len(self._events):
                 return
             for number in range(next_event, len(self._events)):
-                if cuts and 0 <= self.call.plan.fail_after <= tokens and self._texts[number]:
-                    if self.call.plan.cut == "clean":
-                        return
-                    raise CutError
+                if cuts and (self._texts[number] or tokens == len(call.tokens)):
+                    if tokens == plan.garbage_after and not call.garbled:
+                        call.garbled = call.struck = True
+                        yield GARBAGE
+                    if tokens == plan.stall_after:
+                        call.struck = True
+                        await for_ever()
+                    if tokens == plan.fail_after:
+                        call.struck = True
+                        if plan.cut == "clean":
+                            return
+                        raise CutError
                 tokens += self._texts[number]
                 yield self._events[number]
                 next_event = number + 1

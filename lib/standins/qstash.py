@@ -1,4 +1,4 @@
-"""A local QStash: ``python -m standins.qstash --port N [--allow-remote] [--seed N] [--max-retries N]``.
+"""A local QStash: ``python -m standins.qstash --port N [--allow-remote] [--seed N] [--fault JSON]``.
 
 The unmodified QStash SDKs publish, schedule and read through it over HTTP; it delivers, signs, tries again and calls
 back as the service documents. State is in memory and ends with the process. Queues, URL groups and flow control are
@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 
 from standins import qstash_control
+from standins.faults import Faults
 from standins.qstash_api import Api
 from standins.qstash_engine import Engine
+from standins.qstash_faults import KINDS, QStashFault
 from standins.qstash_options import DEFAULT_MAX_RETRIES, MAX_MESSAGE_BYTES, Limits
 from standins.qstash_schedules import Schedules
 from standins.qstash_signing import SigningKeys
@@ -40,6 +42,7 @@ def create_app(
     seed: int | None = None,
     clock: Clock | None = None,
     sender: Sender | None = None,
+    faults: Iterable[QStashFault] = (),
 ) -> Starlette:
     """The stand-in as an ASGI app.
 
@@ -50,6 +53,7 @@ def create_app(
         seed: makes ids repeatable.
         clock: time; the machine's by default.
         sender: calls destinations; HTTP by default.
+        faults: what shall go wrong from the start.
     """
     http = HttpSender(MAX_MESSAGE_BYTES) if sender is None else None
     engine = Engine(
@@ -58,6 +62,7 @@ def create_app(
         keys=keys or SigningKeys(LOCAL_CURRENT_KEY, LOCAL_NEXT_KEY),
         rng=random.Random(seed),
         limits=limits or Limits(),
+        faults=Faults(KINDS, faults),
     )
     schedules = Schedules(engine)
 
@@ -82,6 +87,7 @@ def main() -> None:
     parser.add_argument("--allow-remote", action="store_true", help="deliver to other machines too")
     parser.add_argument("--seed", type=int, help="make message ids repeatable")
     parser.add_argument("--max-retries", type=int, default=DEFAULT_MAX_RETRIES, help="the plan's limit of retries")
+    KINDS.add_option(parser)
     options = parser.parse_args()
     keys = SigningKeys(
         os.environ.get("QSTASH_CURRENT_SIGNING_KEY") or LOCAL_CURRENT_KEY,
@@ -92,6 +98,7 @@ def main() -> None:
         keys=keys,
         limits=Limits(allow_remote=options.allow_remote, max_retries=options.max_retries),
         seed=options.seed,
+        faults=options.faults,
     )
     serve(app, options.port)
 

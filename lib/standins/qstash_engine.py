@@ -13,27 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standins import qstash_backoff
-from standins.qstash_messages import OVER, Kind, Message, Try, callback_body, dead_letter
+from standins.qstash_faults import QStashFaults, no_faults
+from standins.qstash_messages import OVER, Kind, Message, callback_body, dead_letter
 from standins.qstash_options import Callback, Limits, Options, check_destination, check_size, digest
 from standins.qstash_signing import SigningKeys, random_id
-from standins.qstash_transport import Call, Clock, Reply, Sender
+from standins.qstash_transport import Clock, Reply, Sender
+from standins.qstash_tries import Tries
 
 #: QStash forgets a deduplication id after ten minutes ("Deduplication" page).
 DEDUPLICATION_SECONDS = 600.0
 _KEPT = 10_000
-
-
-@dataclass(slots=True)
-class Faults:
-    """What goes wrong on request.
-
-    Attributes:
-        twice: how many of the next tries are made as two calls at once.
-        skew_seconds: how far the clock that signs is ahead of the real one.
-    """
-
-    twice: int = 0
-    skew_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +43,7 @@ class Engine:
         keys: what signs.
         rng: makes ids.
         limits: what may be asked.
+        faults: what goes wrong.
     """
 
     clock: Clock
@@ -61,14 +51,19 @@ class Engine:
     keys: SigningKeys
     rng: random.Random
     limits: Limits = field(default_factory=Limits)
-    faults: Faults = field(default_factory=Faults)
+    faults: QStashFaults = field(default_factory=no_faults)
     messages: dict[str, Message] = field(default_factory=dict)
     dlq: dict[str, dict[str, Any]] = field(default_factory=dict)
     events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT))
     counts: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, tuple[str, float]] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _tries: Tries = field(init=False)
+    _taken: int = 0
     _dead: int = 0
+
+    def __post_init__(self) -> None:
+        self._tries = Tries(self.clock, self.sender, self.keys, self.rng, self.faults, self.counts)
 
     def publish(
         self, url: str, body: bytes, options: Options, *, caller_ip: str = "127.0.0.1", schedule_id: str | None = None
@@ -129,21 +124,23 @@ class Engine:
             "callbacks": {"callback": self.counts["callback"], "failure_callback": self.counts["failure_callback"]},
             "waiting": states["CREATED"] + states["RETRY"],
             "active": states["ACTIVE"],
+            "fired": self.faults.fired(),
         }
 
     async def reset(self) -> None:
-        """Forget every message, fault and rotation of keys; calls under way are cut."""
+        """Forget every message, rotation of keys, and fault but those of the start; calls under way are cut."""
         tasks = list(self._tasks.values())
         self._tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tries.reset()
         self.messages.clear()
         self.dlq.clear()
         self.events.clear()
         self.counts.clear()
         self._seen.clear()
-        self.faults = Faults()
+        self.faults.reset()
         self.keys.restore()
 
     def _accept(
@@ -170,7 +167,9 @@ class Engine:
             kind=kind,
             schedule_id=schedule_id,
             source=source,
+            number=self._taken,
         )
+        self._taken += 1
         self._trim()
         self.messages[message.id] = message
         self._log(message, "CREATED")
@@ -187,17 +186,17 @@ class Engine:
     async def _deliver(self, message: Message) -> None:
         """A message's whole life after it was taken."""
         while True:
-            await self.clock.sleep_until(message.due)
+            await self._tries.due(message)
             message.state = "ACTIVE"
             self._log(message, "ACTIVE")
-            reply = await self._try(message)
-            over = reply.ok or self._is_final(message, reply)
-            if message.options.callback is not None:
-                self._call_back("callback", message.options.callback, message, reply, None)
+            reply = await self._tries.make(message, self._succeeded_late)
             if reply.ok:
-                return self._finish(message, "DELIVERED")
+                return self._delivered(message, reply)
+            self._report(message, reply)
             self._log(message, "ERROR", reply)
-            if over:
+            if message.late_success is not None:
+                return self._delivered(message, message.late_success)
+            if self._is_final(message, reply):
                 return self._give_up(message, reply)
             if message.cancel_requested:
                 return self._finish(message, "CANCELED")
@@ -212,47 +211,29 @@ class Engine:
             message.state = "RETRY"
             self._log(message, "RETRY")
 
+    def _delivered(self, message: Message, reply: Reply) -> None:
+        self._report(message, reply)
+        self._finish(message, "DELIVERED")
+        self._tries.after_success(message)
+
+    def _succeeded_late(self, message: Message, reply: Reply) -> None:
+        """A call succeeded whose refused duplicate had been taken for the try: no further one is needed."""
+        if message.state == "RETRY":
+            self._tasks.pop(message.id).cancel()
+            self._delivered(message, reply)
+        elif message.state == "ACTIVE":
+            message.late_success = reply
+
+    def _report(self, message: Message, reply: Reply) -> None:
+        if message.options.callback is not None:
+            self._call_back("callback", message.options.callback, message, reply, None)
+
     def _is_final(self, message: Message, reply: Reply) -> bool:
         """Whether no further try is to be made: none is left, or the destination said so ("Retry" page, 489)."""
         refused = any(
             name.lower() == "upstash-nonretryable-error" and value.lower() == "true" for name, value in reply.headers
         )
         return message.retried >= message.options.retries or (reply.status == 489 and refused)
-
-    async def _try(self, message: Message) -> Reply:
-        copies = 1
-        if self.faults.twice > 0:
-            self.faults.twice -= 1
-            copies = 2
-        replies = await asyncio.gather(*(self._call(message, duplicate=bool(copy)) for copy in range(copies)))
-        return replies[0]
-
-    async def _call(self, message: Message, *, duplicate: bool) -> Reply:
-        at = self.clock.now()
-        retried = message.retried
-        self.counts["deliveries"] += 1
-        reply = await self.sender.send(self._signed(message, at), message.options.timeout)
-        self.counts["succeeded" if reply.ok else "failed"] += 1
-        message.tries.append(Try(at, self.clock.now() - at, retried, reply.status, reply.error, duplicate))
-        return reply
-
-    def _signed(self, message: Message, now: float) -> Call:
-        signature = self.keys.sign(
-            message.url, message.body, now=now + self.faults.skew_seconds, token_id=random_id(self.rng, "jwt_")
-        )
-        own = [
-            ("User-Agent", "Upstash-QStash"),
-            ("Upstash-Message-Id", message.id),
-            ("Upstash-Retried", str(message.retried)),
-            ("Upstash-Signature", signature),
-            ("Upstash-Caller-Ip", message.caller_ip),
-        ]
-        if message.schedule_id is not None:
-            own.append(("Upstash-Schedule-Id", message.schedule_id))
-        # A publisher cannot forge what QStash itself says.
-        mine = {name.lower() for name, _ in own}
-        forwarded = [(name, value) for name, value in message.options.forward if name.lower() not in mine]
-        return Call(message.options.method, message.url, [*forwarded, *own], message.body)
 
     def _give_up(self, message: Message, reply: Reply) -> None:
         self._dead += 1
@@ -265,6 +246,8 @@ class Engine:
 
     def _call_back(self, kind: Kind, callback: Callback, message: Message, reply: Reply, dlq_id: str | None) -> None:
         """A callback is a message like any other: signed, tried again, and given up into the DLQ."""
+        if self.faults.take(lambda rule: rule.fits(callback.url, "callback_lost")):
+            return
         self.counts[kind] += 1
         body = callback_body(message, reply, dlq_id)
         self._accept(callback.url, body, callback.options, kind, message.caller_ip, source=message.id)

@@ -27,7 +27,7 @@ class Try:
         retried: how many tries came before.
         status: the answer's status; 0 when there was none.
         error: why there was none.
-        duplicate: whether it is the second of two calls made at once by the fault ``twice``.
+        duplicate: whether it is a call that a fault added.
     """
 
     at: float
@@ -40,7 +40,12 @@ class Try:
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """A message on its way. Times are epoch seconds."""
+    """A message on its way. Times are epoch seconds.
+
+    Attributes:
+        number: its place in the order in which messages were taken.
+        late_success: what a call answered that succeeded after another one had been taken for the try.
+    """
 
     id: str
     url: str
@@ -52,9 +57,11 @@ class Message:
     kind: Kind = "message"
     schedule_id: str | None = None
     source: str | None = None
+    number: int = 0
     state: State = "CREATED"
     retried: int = 0
     cancel_requested: bool = False
+    late_success: Reply | None = None
     tries: list[Try] = field(default_factory=list)
 
     def described(self) -> dict[str, Any]:

@@ -28,12 +28,14 @@ class Reply:
     Attributes:
         headers: with names as they were sent.
         body: cut at the size of a message.
+        timed_out: whether nothing came for as long as was waited.
     """
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
     error: str = ""
+    timed_out: bool = False
 
     @property
     def ok(self) -> bool:
@@ -100,7 +102,7 @@ class HttpSender:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            return Reply(0, error="the destination did not answer in time")
+            return Reply(0, error="the destination did not answer in time", timed_out=True)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return Reply(0, error=f"the destination could not be called: {type(error).__name__}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from standins.redis_backend import Backend
-from standins.redis_faults import Faults
+from standins.redis_faults import RedisFaults
 from standins.redis_rules import Command, RefusedError
 
 _CALLS_KEPT = 1000
@@ -78,7 +77,7 @@ class Ledger:
 class Control:
     """The control API's routes, which ask for no token."""
 
-    def __init__(self, backend: Backend, ledger: Ledger, faults: Faults) -> None:
+    def __init__(self, backend: Backend, ledger: Ledger, faults: RedisFaults) -> None:
         self._backend = backend
         self._ledger = ledger
         self._faults = faults
@@ -87,9 +86,7 @@ class Control:
             Route("/__standin/stats", self._stats),
             Route("/__standin/calls", self._calls),
             Route("/__standin/reset", self._reset, methods=["POST"]),
-            Route("/__standin/faults", self._list_faults),
-            Route("/__standin/faults", self._add_fault, methods=["POST"]),
-            Route("/__standin/faults", self._clear_faults, methods=["DELETE"]),
+            faults.route(),
         ]
 
     async def _health(self, _: Request) -> Response:
@@ -97,7 +94,7 @@ class Control:
 
     async def _reset(self, request: Request) -> Response:
         self._ledger.reset()
-        self._faults.clear()
+        self._faults.reset()
         if request.query_params.get("data") == "1":
             return await self._having_run([b"FLUSHDB"])
         return JSONResponse({"status": "ok"})
@@ -110,21 +107,7 @@ class Control:
         return JSONResponse({"status": "ok"})
 
     async def _stats(self, _: Request) -> Response:
-        return JSONResponse(self._ledger.stats())
+        return JSONResponse({**self._ledger.stats(), "fired": self._faults.fired()})
 
     async def _calls(self, _: Request) -> Response:
         return JSONResponse({"calls": self._ledger.calls()})
-
-    async def _list_faults(self, _: Request) -> Response:
-        return JSONResponse({"faults": self._faults.listed()})
-
-    async def _add_fault(self, request: Request) -> Response:
-        try:
-            self._faults.add(json.loads(await request.body()))
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return JSONResponse({"faults": self._faults.listed()})
-
-    async def _clear_faults(self, _: Request) -> Response:
-        self._faults.clear()
-        return JSONResponse({"faults": []})

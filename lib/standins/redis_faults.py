@@ -1,110 +1,65 @@
-"""Faults on request: lost requests and replies, errors, hangs and slowness, for chosen commands."""
+"""Faults of the Redis stand-in: lost requests and replies, errors, hangs and slowness, for chosen commands."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Final
 
+from standins import faults
+from standins.faults import Fault, Faults, Kinds, option
 from standins.redis_exchange import Exchange
-
-type Kind = Literal["drop", "reset", "error", "html", "hang", "slow"]
 
 _MESSAGES = {429: "ERR max requests limit exceeded"}
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-@dataclass(slots=True)
-class Fault:
-    """A fault that waits for its requests.
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(word.upper() for word in faults.words(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RedisFault(Fault):
+    """What goes wrong with a request.
+
+    ``drop`` closes the connection without an answer, ``reset`` does so by a TCP reset, ``error`` answers ``status``
+    with a JSON error, ``html`` answers 502 with a page, ``hang`` never answers, ``slow`` goes on ``seconds`` later.
 
     Attributes:
-        kind: ``drop`` closes the connection without an answer, ``reset`` does so by a TCP reset, ``error`` answers
-            ``status`` with a JSON error, ``html`` answers 502 with a page, ``hang`` never answers, ``slow`` answers
-            ``seconds`` later.
         applied: whether the commands are run first: a lost reply instead of a lost request.
         commands: names of commands, of which the request must have one; empty for any request.
-        skip: how many such requests pass before the first one is hit.
-        count: how many are hit, or None for all that come.
-        rate: the chance from 0 to 1 that such a request is hit.
         status: the status of ``error``.
         seconds: the delay of ``slow``.
     """
 
-    kind: Kind
-    applied: bool = False
-    commands: tuple[str, ...] = ()
-    skip: int = 0
-    count: int | None = 1
-    rate: float = 1.0
-    status: int = 500
-    seconds: float = 1.0
+    applied: bool = option(False, faults.flag)
+    commands: tuple[str, ...] = option((), _names)
+    status: int = option(500, faults.status)
+    seconds: float = option(1.0, faults.seconds)
 
-    def takes(self, names: Sequence[str], chance: float) -> bool:
-        """Whether a request with these commands is hit; counts it if so."""
-        if self.count == 0 or (self.commands and not set(self.commands) & set(names)):
-            return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        if chance >= self.rate:
-            return False
-        if self.count is not None:
-            self.count -= 1
-        return True
+    def fits(self, names: Sequence[str]) -> bool:
+        """Whether a request with these commands is one that it is about."""
+        return not self.commands or not set(self.commands).isdisjoint(names)
 
 
-class Faults:
-    """The faults that are set, first one first."""
+_ANY: Final = ("applied", "commands")
+KINDS: Final = Kinds(
+    RedisFault,
+    {
+        "drop": _ANY,
+        "reset": _ANY,
+        "error": (*_ANY, "status"),
+        "html": _ANY,
+        "hang": _ANY,
+        "slow": (*_ANY, "seconds"),
+    },
+)
 
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-        self._random = random.Random()
-
-    def add(self, wanted: Any) -> None:
-        """Set a fault described by JSON with the fields of ``Fault``.
-
-        Raises:
-            TypeError, ValueError: the description is wrong.
-        """
-        known = {field.name for field in fields(Fault)}
-        if not isinstance(wanted, dict) or wanted.get("kind") not in get_args(Kind.__value__):
-            raise ValueError(f"A fault is an object whose kind is one of: {', '.join(get_args(Kind.__value__))}.")
-        if unknown := wanted.keys() - known:
-            raise ValueError(f"Unknown fields: {', '.join(sorted(unknown))}. Known: {', '.join(sorted(known))}.")
-        count = wanted.get("count", 1)
-        self._faults.append(
-            Fault(
-                kind=wanted["kind"],
-                applied=bool(wanted.get("applied", False)),
-                commands=tuple(str(name).upper() for name in wanted.get("commands", ())),
-                skip=int(wanted.get("skip", 0)),
-                count=None if count is None else int(count),
-                rate=float(wanted.get("rate", 1)),
-                status=int(wanted.get("status", 500)),
-                seconds=float(wanted.get("seconds", 1)),
-            )
-        )
-
-    def clear(self) -> None:
-        """Forget every fault."""
-        self._faults.clear()
-
-    def listed(self) -> list[dict[str, Any]]:
-        """The faults that may still strike."""
-        return [asdict(fault) for fault in self._faults if fault.count != 0]
-
-    def take(self, names: Sequence[str]) -> Fault | None:
-        """The fault that hits a request with these commands, or None."""
-        if not self._faults:
-            return None
-        self._faults = [fault for fault in self._faults if fault.count != 0]
-        return next((fault for fault in self._faults if fault.takes(names, self._random.random())), None)
+type RedisFaults = Faults[RedisFault]
 
 
-async def strike(fault: Fault, exchange: Exchange) -> bool:
+async def strike(fault: RedisFault, exchange: Exchange) -> bool:
     """Do what a fault does.
 
     Returns:

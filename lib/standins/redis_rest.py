@@ -7,17 +7,18 @@ import base64
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from standins.faults import Faults
 from standins.redis_backend import Backend
 from standins.redis_control import Control, Ledger
 from standins.redis_events import Monitors, stream
 from standins.redis_exchange import Exchange
-from standins.redis_faults import Faults, strike
+from standins.redis_faults import KINDS, RedisFault, RedisFaults, strike
 from standins.redis_replies import Failure, Reply, element, resp2, size_of
 from standins.redis_requests import Request, admit, parse, read_body
 from standins.redis_rules import (
@@ -44,7 +45,7 @@ class RedisRest:
     take its reply, it is answered.
     """
 
-    def __init__(self, backend: Backend, token: str, ledger: Ledger, faults: Faults) -> None:
+    def __init__(self, backend: Backend, token: str, ledger: Ledger, faults: RedisFaults) -> None:
         self._backend = backend
         self._token = token
         self._ledger = ledger
@@ -65,10 +66,12 @@ class RedisRest:
             bytes_in = len(body)
             request = parse(scope, body)
             names = [name_of(command) for command in request.commands]
-            fault = self._faults.take(names)
+            # An open stream of events has no reply that could be lost.
+            events = request.kind in _EVENTS
+            fault = self._faults.take(lambda rule: rule.fits(names) and not (events and rule.applied))
             if fault and not fault.applied and await strike(fault, exchange):
                 return
-            if request.kind in _EVENTS:
+            if events:
                 self._ledger.bill(names)
                 await stream(exchange, request, self._backend, self._monitors)
                 return
@@ -77,6 +80,9 @@ class RedisRest:
                 return
             await self._answer(exchange, request, replies)
         except RefusedError as error:
+            if fault and fault.applied:
+                self._faults.missed(fault)
+                fault = None
             if not exchange.status:
                 await exchange.answer_json(error.status, {"error": error.message})
         finally:
@@ -137,17 +143,18 @@ def _bounded(reply: Reply) -> Reply:
     return Failure(request_too_large(size).message) if size > MAX_REQUEST_BYTES else reply
 
 
-def create_app(token: str = DEFAULT_TOKEN, redis_url: str | None = None) -> ASGIApp:
+def create_app(token: str = DEFAULT_TOKEN, redis_url: str | None = None, faults: Iterable[RedisFault] = ()) -> ASGIApp:
     """The stand-in as an ASGI application.
 
     Args:
         token: the token that requests must carry.
         redis_url: the Redis server to use; without one the data lives in this process and dies with it.
+        faults: what shall go wrong from the start.
 
     Raises:
         ValueError: the address of the Redis server is malformed.
     """
-    backend, ledger, faults = Backend(redis_url), Ledger(), Faults()
+    backend, ledger, rules = Backend(redis_url), Ledger(), Faults(KINDS, faults)
 
     @asynccontextmanager
     async def lifespan(_: ASGIApp) -> AsyncIterator[None]:
@@ -155,10 +162,10 @@ def create_app(token: str = DEFAULT_TOKEN, redis_url: str | None = None) -> ASGI
         await backend.close()
 
     return Router(
-        Control(backend, ledger, faults).routes,
+        Control(backend, ledger, rules).routes,
         redirect_slashes=False,
         # Not a route: a path holds raw arguments, with slashes and newlines that a route's pattern would trip over.
-        default=RedisRest(backend, token, ledger, faults),
+        default=RedisRest(backend, token, ledger, rules),
         lifespan=lifespan,
     )
 
@@ -173,10 +180,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port on loopback, 0 for a free one")
     parser.add_argument("--redis", metavar="URL", help="a redis:// server to use instead of fakeredis in this process")
     parser.add_argument("--token", help="the token asked for (default: UPSTASH_REDIS_REST_TOKEN, or local-redis-token)")
+    KINDS.add_option(parser)
     arguments = parser.parse_args()
     token = arguments.token or os.environ.get("UPSTASH_REDIS_REST_TOKEN") or DEFAULT_TOKEN
     try:
-        app = create_app(token, arguments.redis)
+        app = create_app(token, arguments.redis, arguments.faults)
     except ValueError as error:
         sys.exit(f"--redis must be a redis:// address: {error}")
     serve(app, arguments.port)

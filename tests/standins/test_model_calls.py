@@ -81,3 +81,11 @@ def test_a_malformed_variable_stops_the_process() -> None:
     """A bad default is refused at the start, naming the variable."""
     with pytest.raises(BadRequestError, match="STANDIN_MODEL_RATE=fast"):
         Plan.from_env({"STANDIN_MODEL_RATE": "fast"})
+
+
+def test_a_prompt_can_ask_for_each_fault_and_be_healed_of_it() -> None:
+    """The first line names the faults that rules have too; after ``times`` nothing is left of them."""
+    line = "standin: status=429 retry_after=9 quota=1 hang=1 empty=1 fail_after=1 cut=clean error_after=2"
+    plan = Plan().for_prompt(f"{line} stall_after=3 garbage_after=4\nhi")
+    assert (plan.retry_after, plan.hang, plan.empty, plan.stall_after, plan.garbage_after) == (9, True, True, 3, 4)
+    assert plan.healthy() == Plan()

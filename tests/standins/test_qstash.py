@@ -1,84 +1,21 @@
-"""The QStash stand-in as its own process, used by the unmodified SDK over real sockets."""
+"""The QStash stand-in as its own process, used by the unmodified SDK over real sockets: messages."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from time import monotonic, time
-from typing import Any
+from time import time
 
 import httpx
 import pytest
-import pytest_asyncio
 from qstash import AsyncQStash, QStash
 from qstash import Receiver as Verifier
 from qstash.errors import QStashError
 from qstash.message import BatchResponse, PublishResponse
-from qstash.schedule import ScheduleState
 
-from holdfast.adapters.signature import BadSignature, verify
-from tests.processes import served
-from tests.standins.receiver import Answer, Receiver, receiving
-
-TOKEN = "token-of-this-test"
-CURRENT = "sig_current_0123456789abcdefghijklmnop"
-NEXT = "sig_next_0123456789abcdefghijklmnopqrs"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    env = {"QSTASH_TOKEN": TOKEN, "QSTASH_CURRENT_SIGNING_KEY": CURRENT, "QSTASH_NEXT_SIGNING_KEY": NEXT}
-    with served("standins.qstash", "--seed", "7", env=env) as process:
-        yield process.url
-
-
-@pytest.fixture(autouse=True)
-def control(server: str) -> Iterator[httpx.Client]:
-    """The control API, of a stand-in that has forgotten the test before."""
-    with httpx.Client(base_url=f"{server}/__standin/", trust_env=False) as client:
-        client.post("reset").raise_for_status()
-        yield client
-
-
-@pytest.fixture
-def qstash(server: str) -> Iterator[QStash]:
-    client = QStash(TOKEN, base_url=server, retry=False)
-    yield client
-    client.http._client.close()
-
-
-@pytest_asyncio.fixture
-async def async_qstash(server: str) -> AsyncIterator[AsyncQStash]:
-    client = AsyncQStash(TOKEN, base_url=server, retry=False)
-    yield client
-    await client.http._client.aclose()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-def published(response: Any) -> str:
-    assert isinstance(response, PublishResponse)
-    return response.message_id
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    """Ask the stand-in again until it says what is expected; each question is a round trip."""
-    deadline = monotonic() + 10
-    while not check():
-        assert monotonic() < deadline, "it never happened"
-
-
-def message(control: httpx.Client, message_id: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = [
-        each for each in control.get("messages").json()["messages"] if each["id"] == message_id
-    ]
-    return found[0]
+from holdfast.adapters.signature import verify
+from tests.standins.qstash_client import CURRENT, NEXT, TOKEN, eventually, message, published
+from tests.standins.receiver import Answer, Receiver
 
 
 def test_publish_delivers_body_and_headers_with_a_signature_that_both_verifiers_accept(
@@ -135,12 +72,12 @@ def test_a_failing_destination_is_called_again_with_the_same_message_id(
 
 
 def test_a_duplicate_is_answered_202_with_the_first_messages_id(
-    qstash: QStash, receiver: Receiver, control: httpx.Client, server: str
+    qstash: QStash, receiver: Receiver, control: httpx.Client, qstash_url: str
 ) -> None:
     """The same deduplication id is one message."""
     first = published(qstash.message.publish(url=receiver.url, body="1", deduplication_id="once"))
     answer = httpx.post(
-        f"{server}/v2/publish/{receiver.url}",
+        f"{qstash_url}/v2/publish/{receiver.url}",
         headers={"Authorization": f"Bearer {TOKEN}", "Upstash-Deduplication-Id": "once"},
         trust_env=False,
     )
@@ -235,127 +172,6 @@ def test_retry_after_wins_over_the_expression(qstash: QStash, receiver: Receiver
     receiver.answers(Answer(503, {"Retry-After": "0"}))
     qstash.message.publish(url=receiver.url, body="x", retry_delay="3600000")
     assert [receiver.take().headers["Upstash-Retried"] for _ in range(2)] == ["0", "1"]
-
-
-def test_a_cancelled_message_is_never_delivered(qstash: QStash, receiver: Receiver, control: httpx.Client) -> None:
-    """A waiting message can be read and cancelled; then it is gone."""
-    message_id = published(qstash.message.publish(url=receiver.url, body="x", delay="1h", label="late"))
-    waiting = qstash.message.get(message_id)
-    assert (waiting.body, waiting.url, waiting.max_retries, waiting.label) == ("x", receiver.url, 3, "late")
-    assert 3_599_000 < waiting.not_before - waiting.created_at <= 3_600_000
-    qstash.message.cancel(message_id)
-    with pytest.raises(QStashError, match="404"):
-        qstash.message.get(message_id)
-    with pytest.raises(QStashError, match="404"):
-        qstash.message.cancel(message_id)
-    ids = [
-        published(qstash.message.publish(url=receiver.url, body="x", not_before=int(time()) + 999)) for _ in range(3)
-    ]
-    assert qstash.message.cancel_many([ids[0], message_id]) == 1
-    assert qstash.message.cancel_all() == 2
-    assert control.get("stats").json()["cancelled"] == 4
-    assert control.get("stats").json()["waiting"] == 0
-    assert receiver.received.empty()
-
-
-def test_cancelling_a_message_under_way_takes_effect_at_its_next_delivery(
-    qstash: QStash, receiver: Receiver, control: httpx.Client
-) -> None:
-    """The call goes on; it fails, and there is no other."""
-    hold = threading.Event()
-    receiver.answers(Answer(500, hold=hold))
-    message_id = published(qstash.message.publish(url=receiver.url, body="x", retry_delay="1"))
-    receiver.take()
-    qstash.message.cancel(message_id)
-    assert message(control, message_id)["state"] == "ACTIVE"
-    hold.set()
-    eventually(lambda: message(control, message_id)["state"] == "CANCELED")
-    assert len(message(control, message_id)["tries"]) == 1
-
-
-def test_a_schedule_is_made_read_paused_and_replaced(qstash: QStash, receiver: Receiver, control: httpx.Client) -> None:
-    """One id is one schedule, and firing it delivers its message."""
-    created = qstash.schedule.create(
-        destination=f"{receiver.url}/first", cron="* * * * *", body="one", schedule_id="cleanup"
-    )
-    assert created == "cleanup"
-    qstash.schedule.create(
-        destination=f"{receiver.url}/api/cleanup",
-        cron="CRON_TZ=America/New_York 0 4 * * *",
-        body="two",
-        schedule_id="cleanup",
-        method="PUT",
-        retries=1,
-        headers={"X-Own": "1"},
-        timeout=60,
-    )
-    (listed,) = qstash.schedule.list()
-    assert (listed.schedule_id, listed.body, listed.method, listed.retries) == ("cleanup", "two", "PUT", 1)
-    assert listed.timeout == 60
-    assert listed.next_schedule_time is not None
-    qstash.schedule.pause("cleanup")
-    assert qstash.schedule.get("cleanup").paused
-    qstash.schedule.resume("cleanup")
-    assert not qstash.schedule.get("cleanup").paused
-    fired = control.post("fire", params={"schedule": "cleanup"}).json()["messageId"]
-    request = receiver.take()
-    assert (request.method, request.path, request.body) == ("PUT", "/api/cleanup", b"two")
-    assert request.headers["Upstash-Schedule-Id"] == "cleanup"
-    assert request.headers["Upstash-Message-Id"] == fired
-    eventually(lambda: qstash.schedule.get("cleanup").last_schedule_states == {fired: ScheduleState.SUCCESS})
-    qstash.schedule.delete("cleanup")
-    assert qstash.schedule.list() == []
-    with pytest.raises(QStashError, match="404"):
-        qstash.schedule.get("cleanup")
-    assert control.post("fire", params={"schedule": "cleanup"}).status_code == 404
-
-
-def test_keys_rotate_and_deliveries_are_signed_with_the_new_one(
-    qstash: QStash, receiver: Receiver, control: httpx.Client
-) -> None:
-    """The next key becomes the current one; a reset brings the first two back."""
-    before = qstash.signing_key.get()
-    assert (before.current, before.next) == (CURRENT, NEXT)
-    after = qstash.signing_key.rotate()
-    assert after == qstash.signing_key.get()
-    assert after.current == before.next
-    assert len({before.current, before.next, after.next}) == 3
-    qstash.message.publish(url=receiver.url, body="x")
-    request = receiver.take()
-    verify(request.headers["Upstash-Signature"], b"x", receiver.url, keys=[after.current], now=time())
-    control.post("reset").raise_for_status()
-    assert qstash.signing_key.get() == before
-
-
-def test_the_fault_twice_delivers_the_same_try_two_times_at_once(
-    qstash: QStash, receiver: Receiver, control: httpx.Client
-) -> None:
-    """Both calls are under way together, with one message id and one retry count."""
-    assert control.post("faults", json={"twice": 1}).json()["twice"] == 1
-    hold = threading.Event()
-    receiver.answers(Answer(hold=hold), Answer(hold=hold))
-    message_id = published(qstash.message.publish(url=receiver.url, body="x"))
-    requests = [receiver.take(), receiver.take()]
-    hold.set()
-    assert {request.headers["Upstash-Message-Id"] for request in requests} == {message_id}
-    assert {request.headers["Upstash-Retried"] for request in requests} == {"0"}
-    eventually(lambda: message(control, message_id)["state"] == "DELIVERED")
-    assert [each["duplicate"] for each in message(control, message_id)["tries"]].count(True) == 1
-    assert control.get("faults").json()["twice"] == 0
-    assert control.post("faults", json={"thrice": 1}).status_code == 400
-    assert control.post("faults", json={"twice": True}).status_code == 400
-
-
-def test_the_fault_skew_signs_with_a_clock_that_is_off(
-    qstash: QStash, receiver: Receiver, control: httpx.Client
-) -> None:
-    """Signatures are issued in the skewed past."""
-    control.post("faults", json={"skew_seconds": -1_000}).raise_for_status()
-    qstash.message.publish(url=receiver.url, body="x")
-    request = receiver.take()
-    with pytest.raises(BadSignature, match="expired"):
-        verify(request.headers["Upstash-Signature"], b"x", receiver.url, keys=[CURRENT], now=time())
-    assert control.delete("faults").json() == {"twice": 0, "skew_seconds": 0.0}
 
 
 @pytest.mark.asyncio

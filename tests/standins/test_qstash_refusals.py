@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from qstash import QStash
 from qstash.errors import QStashError
 
-from tests.processes import served
-from tests.standins.receiver import Receiver, receiving
-
-TOKEN = "token-of-this-test"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with served("standins.qstash", env={"QSTASH_TOKEN": TOKEN}) as process:
-        yield process.url
-
-
-@pytest.fixture(autouse=True)
-def control(server: str) -> Iterator[httpx.Client]:
-    """The control API, of a stand-in that has forgotten the test before."""
-    with httpx.Client(base_url=f"{server}/__standin/", trust_env=False) as client:
-        client.post("reset").raise_for_status()
-        yield client
-
-
-@pytest.fixture
-def qstash(server: str) -> Iterator[QStash]:
-    client = QStash(TOKEN, base_url=server, retry=False)
-    yield client
-    client.http._client.close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
+from tests.standins.qstash_client import TOKEN
+from tests.standins.receiver import Receiver
 
 
 @pytest.mark.parametrize(
@@ -66,11 +35,13 @@ def test_a_cron_expression_that_cannot_be_is_refused(qstash: QStash, receiver: R
     ],
 )
 def test_bad_options_are_refused(
-    server: str, control: httpx.Client, receiver: Receiver, headers: dict[str, str], status: int, error: str
+    qstash_url: str, control: httpx.Client, receiver: Receiver, headers: dict[str, str], status: int, error: str
 ) -> None:
     """Nothing is accepted that would then not be done."""
     answer = httpx.post(
-        f"{server}/v2/publish/{receiver.url}", headers={"Authorization": f"Bearer {TOKEN}"} | headers, trust_env=False
+        f"{qstash_url}/v2/publish/{receiver.url}",
+        headers={"Authorization": f"Bearer {TOKEN}"} | headers,
+        trust_env=False,
     )
     assert answer.status_code == status
     assert error in answer.json()["error"]
@@ -108,16 +79,16 @@ def test_a_message_of_one_megabyte_passes_and_one_byte_more_is_refused(qstash: Q
     ],
 )
 @pytest.mark.parametrize("token", ["", "Bearer wrong", f"bearer{TOKEN}"])
-def test_without_the_token_nothing_is_told(server: str, method: str, path: str, token: str) -> None:
+def test_without_the_token_nothing_is_told(qstash_url: str, method: str, path: str, token: str) -> None:
     """Every route of the API is 401."""
-    answer = httpx.request(method, server + path, headers={"Authorization": token}, trust_env=False)
+    answer = httpx.request(method, qstash_url + path, headers={"Authorization": token}, trust_env=False)
     assert (answer.status_code, answer.json()) == (401, {"error": "unauthorized"})
 
 
-def test_a_bad_message_of_a_batch_has_its_error_in_its_place(server: str, receiver: Receiver) -> None:
+def test_a_bad_message_of_a_batch_has_its_error_in_its_place(qstash_url: str, receiver: Receiver) -> None:
     """The others are sent."""
     answer = httpx.post(
-        f"{server}/v2/batch",
+        f"{qstash_url}/v2/batch",
         headers={"Authorization": f"Bearer {TOKEN}"},
         json=[{"destination": "http://192.0.2.1/"}, {"destination": receiver.url, "body": "good"}],
         trust_env=False,

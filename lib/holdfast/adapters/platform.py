@@ -60,5 +60,5 @@ def _lambda_web_adapter(headers: Mapping[str, str]) -> int | None:
         context = json.loads(headers.get("x-amzn-lambda-context", ""))
         deadline = context.get("deadline_ms", context.get("deadline"))
         return int(deadline)
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

@@ -10,6 +10,7 @@ import httpx
 from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
+from holdfast.adapters.calls import Calls
 from holdfast.errors import Rejected, Unavailable
 from holdfast.operations import (
     Append,
@@ -51,32 +52,27 @@ class UpstashLog:
         self._timeout = timeout
         self._client: Redis | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._calls = Calls()
 
     async def apply(self, *operations: Operation) -> Sequence[Any]:
         """Carry out operations; see ``StreamLog.apply``. Several go as one ``/multi-exec``."""
         commands = [_command(operation) for operation in operations]
         client = self._connected()
         try:
-            async with asyncio.timeout(self._timeout):
-                if len(commands) == 1:
-                    results = [await client.execute(commands[0])]
-                else:
-                    transaction = client.multi()
-                    for command in commands:
-                        transaction.execute(command)
-                    results = await transaction.exec()
+            results = await self._calls.wait(_send(client, commands), self._timeout)
+            return [_result(operation, result) for operation, result in zip(operations, results, strict=True)]
         except UpstashError as error:
             raise Rejected("Redis refused a command.") from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise Unavailable("Redis did not answer.") from error
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
+        except (ValueError, AttributeError, TypeError, KeyError, AssertionError, IndexError) as error:
             # What the SDK raises for an HTML page, and for an error in place of a transaction's results.
             raise Unavailable("Redis answered with something that is not a result.") from error
-        return [_result(operation, result) for operation, result in zip(operations, results, strict=True)]
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
+            await self._calls.close()
             await self._client.close()
             self._client = self._loop = None
 
@@ -87,7 +83,19 @@ class UpstashLog:
             self._loop = loop
             # The SDK's own retry waits 3 s; ours stand where the ids make them safe (log.py).
             self._client = Redis(self._url, self._token, rest_retries=0, allow_telemetry=False)
+            # The SDK has no setting for it, and a call whose caller has left must end by itself.
+            self._client._http._client.timeout = httpx.Timeout(self._timeout)
+            self._calls = Calls()
         return self._client
+
+
+async def _send(client: Redis, commands: Sequence[_Command]) -> Sequence[Any]:
+    if len(commands) == 1:
+        return [await client.execute(commands[0])]
+    transaction = client.multi()
+    for command in commands:
+        transaction.execute(command)
+    return await transaction.exec()
 
 
 def _command(op: Operation) -> _Command:  # noqa: C901 - a table of commands

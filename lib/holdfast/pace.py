@@ -1,0 +1,32 @@
+"""Intervals and limits of a publisher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Intervals and limits of a publisher.
+
+    Attributes:
+        flush: seconds between the starts of two appends.
+        renew: seconds between two renewals of the lease.
+        margin: seconds before the deadline at which an attempt hands off; at most a fifth of what is left.
+        max_answer: bytes of parts that one answer may have; beyond it ends with an error.
+        max_unsent: bytes that may wait for the store before the generator has to wait as well.
+        idle_handoffs: attempts in a row that may be handed off without a part before the answer ends.
+        fruitless: calls of the generator in a row that may fail without a word before the answer ends.
+        pause: seconds before the first of them is repeated; doubles each time.
+        longest_pause: the longest such wait, also when the provider asks for more.
+    """
+
+    flush: float = 0.2
+    renew: float = 3.0
+    margin: float = 8.0
+    max_answer: int = 8_000_000
+    max_unsent: int = 1_000_000
+    idle_handoffs: int = 3
+    fruitless: int = 4
+    pause: float = 0.5
+    longest_pause: float = 20.0

@@ -1,0 +1,84 @@
+"""What a turn of a chat asks the model and takes from the history, without I/O (docs/protocol.md, chapter H)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.generation import UIMessage
+from holdfast.history import Item
+from holdfast.requests import StartRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a start is going to write.
+
+    Attributes:
+        stream: the stream that answers.
+        messages: the conversation that the model gets.
+        turn: the number of the turn, or 0 outside a chat.
+        drops: members that the history loses.
+        asks: whether the newest message is new to the history.
+    """
+
+    stream: str
+    messages: list[UIMessage]
+    turn: int = 0
+    drops: tuple[str, ...] = ()
+    asks: bool = False
+
+
+def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str) -> Plan:
+    """What a start in a chat writes (rule H1).
+
+    Args:
+        request: the start.
+        items: the chat's messages as they stand.
+        number: the turn that the start has claimed, or is about to.
+        stream: the stream that is to answer.
+    """
+    if request.trigger == "regenerate":
+        kept = _before_answer(request, items)
+        if not kept:  # the store knows nothing of this chat: what the client sent is all there is
+            return Plan(stream, [*request.messages[:-1], _named(request.newest, number)], number, asks=True)
+    else:
+        kept = _before_edited(request, items)
+    dropped = {item.turn for item in items[len(kept) :]}
+    drops = tuple(
+        member
+        for turn in range(min(dropped), number)
+        for member in (f"{turn}.0", f"{turn}.1")
+        if member not in {item.member for item in kept}
+    ) if dropped else ()  # fmt: skip
+    messages = [item.message for item in kept]
+    if request.trigger == "regenerate":
+        return Plan(stream, messages, number, drops)
+    return Plan(stream, [*messages, _named(request.newest, number)], number, drops, asks=True)
+
+
+def _named(message: UIMessage, number: int) -> UIMessage:
+    """A question with an id of its own, so that it can be edited and answered anew by it."""
+    return {"id": f"msg_{number}.0", **message}
+
+
+def _before_edited(request: StartRequest, items: list[Item]) -> list[Item]:
+    """What stays when a message is sent: all, or all before the message that it replaces."""
+    ids: set[Any] = {request.newest.get("id"), request.target} - {None}
+    for index, item in enumerate(items):
+        if item.message["role"] == "user" and item.message.get("id") in ids:
+            return items[:index]
+    return items
+
+
+def _before_answer(request: StartRequest, items: list[Item]) -> list[Item]:
+    """What stays when an answer is made anew: everything up to the question that it answered."""
+    wanted: set[Any] = {request.target} if request.target is not None else {request.newest.get("id")}
+    end = len(items)
+    for index, item in enumerate(items):
+        if item.message.get("id") in wanted:
+            end = index + 1
+            break
+    while end and items[end - 1].message["role"] != "user":
+        end -= 1
+    return items[:end]
