@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from holdfast.adapters.calls import Calls
 from holdfast.errors import Rejected, SettingsError, Unavailable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class QStashQueue:
         self._delivery_timeout = delivery_timeout_seconds
         self._client: AsyncQStash | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._calls = Calls()
 
     async def enqueue(self, stream: str, attempt: int, *, dedup: str) -> None:
         """Have the destination called with ``{"stream", "attempt"}`` until it answers 2xx; see ``Queue.enqueue``.
@@ -81,7 +83,7 @@ class QStashQueue:
         callback_headers |= {"Retry-Delay": RETRY_DELAY}
         destination, failure_url = _now(self._destination), _now(self._failure_url or "")
         async with self._call("the message") as client:
-            await client.message.publish_json(
+            call = client.message.publish_json(
                 url=destination,
                 body={"stream": stream, "attempt": attempt},
                 method="POST",
@@ -93,6 +95,7 @@ class QStashQueue:
                 deduplication_id=safe_id(dedup),
                 timeout=self._delivery_timeout,
             )
+            await self._calls.wait(call, self._timeout)
 
     async def schedule(self, cron: str, destination: str, schedule_id: str, *, retries: int = 0) -> None:
         """Have a URL called by POST at the times of a cron expression; the same id again replaces the schedule.
@@ -108,7 +111,7 @@ class QStashQueue:
             Rejected: QStash refused the schedule (malformed expression, too many schedules).
         """
         async with self._call("the schedule") as client:
-            await client.schedule.create(
+            call = client.schedule.create(
                 destination=destination,
                 cron=cron,
                 schedule_id=schedule_id,
@@ -118,11 +121,13 @@ class QStashQueue:
                 retry_delay=RETRY_DELAY if retries else None,
                 timeout=self._delivery_timeout,
             )
+            await self._calls.wait(call, self._timeout)
 
     async def close(self) -> None:
         """Close the connections."""
         client, self._client, self._loop = self._client, None, None
         if client is not None:
+            await self._calls.close()
             # The SDK has no method for this.
             await client.http._client.aclose()
 
@@ -133,8 +138,7 @@ class QStashQueue:
         from qstash.errors import DailyMessageLimitExceededError, QStashError, RateLimitExceededError
 
         try:
-            async with asyncio.timeout(self._timeout):
-                yield self._connected()
+            yield self._connected()
         except DailyMessageLimitExceededError as error:
             raise Unavailable("QStash refused: the plan's messages for today are used up.") from error
         except RateLimitExceededError as error:
@@ -163,6 +167,9 @@ class QStashQueue:
             self._loop = loop
             # The SDK's own retries would outlast the caller; ours stand where deduplication makes them safe.
             self._client = AsyncQStash(self._token, retry=False, base_url=self._url)
+            # The SDK has no setting for it, and a call whose caller has left must end by itself.
+            self._client.http._client.timeout = self._timeout
+            self._calls = Calls()
         return self._client
 
 
