@@ -1,6 +1,6 @@
 # The project's commands. Each sets up what it needs first; a set-up that is already right takes no time.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock package clean
+.PHONY: help setup run test mutants chaos takeover bench check format lock package clean
 PY := .venv/bin/python
 
 help: ## list the commands
@@ -14,6 +14,19 @@ run: setup ## serve everything on this machine: PORT=8000, GENERATOR=my_agent:ge
 
 test: setup ## every test: ARGS='-k name' chooses
 	@$(PY) -m pytest $(ARGS)
+
+mutants: setup ## break one rule at a time, and show the test that goes red: ARGS=rescue chooses
+	@$(PY) -m tests.mutants $(ARGS)
+
+chaos: setup ## many answers under every fault at once: ANSWERS=1000 SEED=7 MINUTES=40
+	@$(PY) -m tests.chaos $(if $(ANSWERS),--answers $(ANSWERS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
+
+takeover: setup ## how long readers wait when a publisher is killed: TIMES=25
+	@$(PY) -m tests.chaos.takeover $(if $(TIMES),--times $(TIMES)) $(if $(SEED),--seed $(SEED))
+
+bench: setup ## what a long answer costs: Redis commands as billed, and how soon a reader has each token
+	@$(PY) -m benchmarks.commands
 
 check: setup ## lint, format, strict types, and what no file may contain
 	@.venv/bin/ruff check .

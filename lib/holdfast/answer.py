@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from holdfast.batching import size_of
+from holdfast.batching import sent_size_of
 from holdfast.errors import BadRecord
 from holdfast.generation import Part
 from holdfast.message import MessageBuilder, is_valid, is_visible
@@ -39,7 +39,11 @@ class Answer:
         self.characters = 0
         self.visible_at: int | None = None
         self.continued = False
+        self.takeovers = 0
+        self.rescues = 0
         self.checkpoint: Any = None
+        #: Whether the checkpoint covers everything, so that resuming from it is exact.
+        self.current = False
         self.started = False
         self.end: tuple[EntryId, Terminal] | None = None
         self.builder = MessageBuilder(first.record.message_id)
@@ -65,12 +69,11 @@ class Answer:
         """Take the next entry in; nothing after the end counts (rule E1)."""
         if self.end is not None:
             return
-        self.last = entry
+        before, self.last = self.last, entry
         match entry.record:
             case Begin() as begin:
+                self._follow(begin, handed_off=isinstance(before.record, Handoff))
                 self.begins.append((entry.id.attempt, begin))
-                # Whoever follows an attempt that showed something had to continue it, unless the provider resumes.
-                self.continued = self.continued or self.visible
             case Parts() as record:
                 self._parts(record)
             case Handoff() as record:
@@ -95,19 +98,35 @@ class Answer:
             return "queued"
         return "live" if leased else "stalled"
 
+    def _follow(self, begin: Begin, *, handed_off: bool) -> None:
+        """Count how an attempt after the first came about."""
+        if self.begin is None or handed_off:
+            return
+        if self.begin[1].message == begin.message:
+            self.takeovers += 1
+        else:
+            self.rescues += 1
+
     def _parts(self, record: Parts) -> None:
         if record.pos != self.parts:
             raise BadRecord(f"The log holds part {record.pos} where part {self.parts} belongs.")
         self.parts += len(record.parts)
-        self.size += size_of(record.parts)
+        self.size += sent_size_of(record.parts)
         self.idle_handoffs = 0
-        if record.checkpoint is not None:
-            self.checkpoint = record.checkpoint
+        self.continued = self.continued or record.continued
         for chunk in record.parts:
             self.note(chunk, record.at)
+        if record.checkpoint is not None:
+            self.keep(record.checkpoint)
+
+    def keep(self, checkpoint: Any) -> None:
+        """Take in what the generator saved, behind everything noted so far."""
+        self.checkpoint = checkpoint
+        self.current = True
 
     def note(self, chunk: Part, at: int) -> None:
         """Take one chunk in, written or about to be: what is visible, and the message that it builds."""
+        self.current = False
         self.builder.add(chunk)
         self.started = self.started or chunk["type"] == "start"
         if chunk["type"] == "text-delta" and is_valid(chunk):

@@ -108,6 +108,11 @@ def size_of(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
+def sent_size_of(value: Any) -> int:
+    """Bytes of a JSON value on its way to the store: as text within JSON, where every quote is escaped once more."""
+    return size_of(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
 def _merged(chunks: list[Part]) -> list[Part]:
     """Chunks with runs of deltas of the same part made into one delta each."""
     merged: list[Part] = []

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from holdfast.answer import Answer
-from holdfast.errors import GenerationError
+from holdfast.errors import BadRecord, GenerationError
 from holdfast.generation import Part
 from holdfast.message import STREAMED, VOCABULARY, is_valid
+from holdfast.stored import DEEPEST, read_json
 
 _REASONS: Final = frozenset({"stop", "length", "content-filter", "tool-calls", "error", "other"})
 
@@ -82,8 +83,8 @@ class Composer:
             raise GenerationError("generator_invalid", f"The generator yielded {what}; docs/protocol.md lists them.")
         try:
             # A copy: what the generator does to its own chunk later is not part of the answer.
-            copy: Part = json.loads(_storable(json.dumps(item, ensure_ascii=False, allow_nan=False)))
-        except (TypeError, ValueError, RecursionError) as error:
+            copy: Part = read_json(_storable(json.dumps(item, ensure_ascii=False, allow_nan=False)), DEEPEST)
+        except (TypeError, ValueError, RecursionError, BadRecord) as error:
             message = "The generator yielded a chunk that JSON cannot hold."
             raise GenerationError("generator_invalid", message) from error
         return copy

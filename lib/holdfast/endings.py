@@ -28,5 +28,8 @@ def summary(finish: Finish) -> dict[str, Any]:
         "timeToFirstTokenMs": finish.ttft_ms,
         "durationMs": finish.duration_ms,
         "attempts": finish.attempts,
+        "handoffs": finish.handoffs,
+        "takeovers": finish.takeovers,
+        "rescues": finish.rescues,
         "exact": finish.exact,
     }

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from holdfast.answer import Answer
 from holdfast.endings import ending_chunk
-from holdfast.errors import Rejected
+from holdfast.errors import BadRecord, Rejected
 from holdfast.generation import UIMessage
 from holdfast.identity import digest
 from holdfast.keys import Keys
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
-from holdfast.records import Error, Queued, Terminal
+from holdfast.records import EntryId, Error, Queued, Terminal
+from holdfast.stored import read_json
 
 #: Messages of a chat that are read and sent to the model, and their bytes; older ones stay in the store (rule H7).
 MAX_MESSAGES: Final = 1000
@@ -22,6 +23,10 @@ MAX_BYTES: Final = 4_000_000
 
 #: Messages that are read in one request.
 _AT_ONCE: Final = 25
+
+#: Characters of question and answer up to which they are written in one request; of 10 MB, since a character may take
+#: four bytes there. Every write is repeatable, so that nothing is lost between two requests.
+_MOST_TOGETHER: Final = 2_000_000
 
 #: What stands in the place of a message that an edit or a regeneration removed.
 _DROPPED: Final = "null"
@@ -87,7 +92,7 @@ class History:
                 left -= len(body.encode())
                 if left < 0:
                     return items[::-1]
-                items.append(Item(member, turn, json.loads(body)))
+                items.append(Item(member, turn, _parse_message(body)))
         return items[::-1]
 
     async def _bodies(self, ranked: list[tuple[str, int]]) -> list[str | None]:
@@ -161,7 +166,11 @@ async def settle(log: Log, answer: Answer) -> None:
     message = answer.builder.settled()
     if message["parts"]:
         operations += _writing(history, f"{answer.queued.turn}.1", answer.queued.turn, message)
-    await log.run(*operations)
+    if sum(len(each.value) for each in operations if isinstance(each, Put)) < _MOST_TOGETHER:
+        await log.run(*operations)
+        return
+    for each in operations:
+        await log.run(each)
 
 
 async def repair(log: Log, answer: Answer) -> None:
@@ -176,13 +185,19 @@ async def repair(log: Log, answer: Answer) -> None:
         await settle(log, answer)
 
 
-async def end(log: Log, stream: str, terminal: Terminal) -> bool:
+async def end(log: Log, stream: str, terminal: Terminal, after: EntryId | None = None) -> bool:
     """Seal a log from outside and bring its answer into the history → whether this call ended it.
+
+    Args:
+        log: the verbs.
+        stream: the stream's id.
+        terminal: the end.
+        after: as for ``Log.seal``.
 
     Raises:
         Vanished: there is no such log.
     """
-    sealed = await log.seal(stream, terminal)
+    sealed = await log.seal(stream, terminal, after)
     entries = await log.read(stream)
     if entries:
         await settle(log, Answer(entries))
@@ -217,5 +232,20 @@ def _writing(history: History, member: str, turn: int, message: UIMessage) -> li
 
 
 def _parse_turn(number: int, stored: Any) -> Turn:
-    data = json.loads(stored)
-    return Turn(number, data["stream"], data["identity"])
+    match read_json(stored):
+        case {"stream": str(stream), "identity": str(identity)}:
+            return Turn(number, stream, identity)
+    raise BadRecord("The chat holds a turn that is malformed.")
+
+
+def _parse_message(stored: str) -> UIMessage:
+    message = read_json(stored)
+    if (
+        isinstance(message, dict)
+        and isinstance(message.get("role"), str)
+        and isinstance(message.get("id", ""), str)
+        and isinstance(message.get("parts"), list)
+        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in message["parts"])
+    ):
+        return message
+    raise BadRecord("The chat holds a message that is malformed.")

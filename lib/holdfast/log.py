@@ -96,25 +96,34 @@ class Log:
         """
         await self._append(self.keys.stream(stream), id, encode(record), ())
 
-    async def seal(self, stream: str, record: Terminal) -> bool:
+    async def seal(self, stream: str, record: Terminal, after: EntryId | None = None, *, look: bool = True) -> bool:
         """End a log from outside (rule E3) → whether this call ended it.
 
         A log that has an end already is left as it is.
 
+        Args:
+            stream: the stream's id.
+            record: the end.
+            after: the newest entry that the caller has judged by; where anything came after it, the log is left as
+                it is. None ends the log whatever came.
+            look: whether to look for an end first; without, the seal itself is the first request.
+
         Raises:
             Vanished: there is no such log.
         """
-        tail = await self.last(stream)
+        tail = await self.last(stream) if look else None
         if tail is not None and is_terminal(tail.record):
             return False
         # The publisher may end the log between the look and the seal: what came in between says who was first.
         since = Range(self.keys.stream(stream), FIRST if tail is None else tail.id, exclusive=True)
         try:
-            results = await self._append(since.key, SEAL, encode(record), (since,))
+            # The very next id is free only as long as nothing came: neither an entry nor a claim.
+            id = SEAL if after is None else EntryId(after.attempt, after.seq + 1)
+            results = await self._append(since.key, id, encode(record), (since,))
         except Superseded:
             return False
         (raw,) = results if results is not None else await self.run(since)
-        return next((entry.id for entry in parse(raw) if is_terminal(entry.record)), SEAL) == SEAL
+        return next((entry.id for entry in parse(raw) if is_terminal(entry.record)), id) == id
 
     async def claim(self, stream: str, attempt: int, begin: Begin, ttl_ms: int) -> list[Entry]:
         """Begin an attempt, take its lease and begin to read the log, in one request (rule K1).

@@ -82,7 +82,7 @@ def _delivery(body: bytes, headers: Mapping[str, str]) -> Delivery:
         retried = int(headers.get("upstash-retried", "0"))
         message = headers["upstash-message-id"]
         stream, attempt = data["stream"], data["attempt"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad_message() from error
     if not isinstance(stream, str) or not isinstance(attempt, int) or retried < 0:
         raise _bad_message()
@@ -94,7 +94,7 @@ def _failed_delivery(body: bytes) -> Delivery:
         data = json.loads(body)
         source = base64.b64decode(data["sourceBody"])
         headers = {"upstash-message-id": data["sourceMessageId"], "upstash-retried": str(data.get("retried", 0))}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad_message() from error
     return _delivery(source, headers)
 

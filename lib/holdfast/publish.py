@@ -96,7 +96,8 @@ class Publisher:
             message="The answer was interrupted too often and was given up. What was written is kept; ask again.",
             by="callback",
         )
-        return await history.end(self.log, delivery.stream, error)
+        # An attempt may have begun since the look: then this is no end.
+        return await history.end(self.log, delivery.stream, error, answer.last.id)
 
     async def _publish(self, delivery: Delivery, deadline_ms: int | None) -> Verdict:
         stream = delivery.stream

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from holdfast.errors import BadCursor, BadRecord
 from holdfast.generation import Part, UIMessage
+from holdfast.stored import read_json
 
 #: The format version this code writes. It reads this one and the one before (rule R3).
 VERSION: Final = 1
@@ -143,12 +144,14 @@ class Parts:
         pos: how many parts stand in the log before this record; a reader checks it (rule D5).
         parts: the chunks; none only where a checkpoint stands alone.
         checkpoint: what the generator saved; it holds exactly after the last of these parts (rule B4).
+        continued: whether the text up to here is that of several calls, each going on from the partial (rule T3).
     """
 
     at: int
     pos: int
     parts: list[Part]
     checkpoint: Any = None
+    continued: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +177,10 @@ class Finish:
         parts, characters: what the log holds: parts, and characters of visible text.
         ttft_ms: from start to the first visible part; None if nothing visible came.
         duration_ms: from start to this record.
-        attempts: how many attempts were begun.
+        attempts: how many attempts were begun; beyond the first by
+        handoffs: the attempt before ended on purpose,
+        takeovers: the queue saw the attempt before fail and delivered its message again,
+        rescues: somebody found the answer stalled and asked for a delivery.
         exact: whether the text is what one uninterrupted call said, to the character.
         usage: the provider's token counts, where it gave them, summed over calls.
     """
@@ -188,6 +194,9 @@ class Finish:
     attempts: int
     exact: bool
     usage: dict[str, int] = field(default_factory=dict)
+    handoffs: int = 0
+    takeovers: int = 0
+    rescues: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,10 +274,7 @@ def decode(text: str) -> Record:
     Raises:
         BadRecord: not JSON, of an unknown type, incomplete, or of a newer format version (rule R3).
     """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadRecord("The log holds an entry that is not JSON.") from error
+    data = read_json(text)
     if not isinstance(data, dict):
         raise BadRecord("The log holds an entry that is not a JSON object.")
     version = data.get("v")
@@ -308,4 +314,6 @@ def _well_typed(record: Record) -> bool:
     if isinstance(record, Parts):
         named = all(isinstance(part.get("type"), str) for part in record.parts)
         return named and bool(record.parts or record.checkpoint is not None)
+    if isinstance(record, Queued):
+        return bool(record.messages) or not record.asks
     return True

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from holdfast.errors import ApiError
 from holdfast.generation import UIMessage
 from holdfast.identity import digest
+from holdfast.stored import DEEPEST, too_deep
 
 type Trigger = Literal["submit", "regenerate"]
 
@@ -18,7 +19,6 @@ _CHAT_KNOWN: Final = frozenset({"id", "messages", "trigger", "messageId"})
 _TRIGGERS: Final[dict[str, Trigger]] = {"submit-message": "submit", "regenerate-message": "regenerate"}
 _MAX_ID = 200
 _MAX_KEY = 255
-_DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,13 @@ def parse_chat(body: bytes, owner: str, key: str | None) -> StartRequest:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body, parse_constant=_refuse_constant)
-        nested = _too_deep(data, _DEEPEST)
+        nested = too_deep(data, DEEPEST)
         # A lone surrogate passes json.loads and can be stored nowhere.
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
     if nested:
-        raise ApiError(400, "body_too_deep", f"The body is nested deeper than {_DEEPEST} levels.")
+        raise ApiError(400, "body_too_deep", f"The body is nested deeper than {DEEPEST} levels.")
     if not isinstance(data, dict):
         raise ApiError(400, "body_not_object", "The body must be a JSON object.")
     return data
@@ -116,14 +116,6 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)  # NaN and Infinity are not JSON
-
-
-def _too_deep(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return False
-    return levels == 0 or any(_too_deep(item, levels - 1) for item in value)
 
 
 def _messages(value: Any) -> list[UIMessage]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from holdfast import history
-from holdfast.errors import Rejected, Unavailable, Vanished
+from holdfast.errors import BadRecord, Rejected, Unavailable, Vanished
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, Last, Put
 from holdfast.queue import Queue
-from holdfast.records import EntryId, Error
+from holdfast.records import FIRST, EntryId, Error
 
 _logger = logging.getLogger("holdfast")
 
@@ -53,13 +53,17 @@ class Rescuer:
             Unavailable, Rejected: the store or the queue did not answer.
         """
         keys, log = self.log.keys, self.log
-        last, lease = await log.run(Last(keys.stream(stream)), Get(keys.lease(stream, seen.attempt)))
-        if last is None:
-            raise Vanished(stream)
-        if lease is not None or last[0] != seen:
-            return Outcome.ALIVE
         now, half_minute = log.clock.now_ms(), log.clock.now_ms() // 30_000
         lost, asked = keys.lost(stream, seen), keys.asked(stream, seen.attempt, half_minute)
+        last, lease, marked = await log.run(Last(keys.stream(stream)), Get(keys.lease(stream, seen.attempt)), Get(lost))
+        if last is None:
+            raise Vanished(stream)
+        if last[0] != seen:
+            return Outcome.ALIVE
+        if lease is not None:
+            if marked is not None:  # readers of a silent model are many, and write nothing
+                await log.run(Drop((lost,)))  # two minutes without a lease are two minutes in a row
+            return Outcome.ALIVE
         # Who finds it first says when: however short each look is, all of them together see two minutes pass.
         lives_ms = round(self.give_up * 1000) + GRACE_MS
         # A mark of our own: where the reply is lost and the request repeated, it is known again.
@@ -67,9 +71,15 @@ class Rescuer:
         _, since, _, first = await log.run(
             Put(lost, str(now), lives_ms, "absent"), Get(lost), Put(asked, mark, 60_000, "absent"), Get(asked)
         )
+        if not str(since).isdecimal() or len(since) > 16:
+            raise BadRecord("The store holds a mark of a lost answer that is no time.")
         if now - int(since) >= self.give_up * 1000:
-            return Outcome.SEALED if await self._seal(stream, by) else Outcome.ALIVE
-        if first != mark:
+            if await log.held(stream, seen.attempt) is not None:  # asked of the primary
+                return Outcome.ALIVE
+            return Outcome.SEALED if await self._seal(stream, by, seen) else Outcome.ALIVE
+        if first != mark or (by == "cleanup" and seen == FIRST):
+            # What nobody has begun and nobody reads may be left of a start that was answered with an error:
+            # only a reader, who has its id from a start that succeeded, may have it written.
             return Outcome.WAITING
         try:
             await self.queue.enqueue(stream, seen.attempt + 1, dedup=f"{stream}.r{seen.attempt}.{half_minute}")
@@ -78,11 +88,11 @@ class Rescuer:
             raise
         return Outcome.RESCUED
 
-    async def _seal(self, stream: str, by: str) -> bool:
+    async def _seal(self, stream: str, by: str, seen: EntryId) -> bool:
         """The last resort: end an answer that cannot be rescued → whether this call ended it."""
         message = "The answer was interrupted and could not be taken up again. What was written is kept; ask again."
         error = Error(at=self.log.clock.now_ms(), code="abandoned", message=message, by=by)
-        return await history.end(self.log, stream, error)
+        return await history.end(self.log, stream, error, seen)
 
 
 class Outcome(Enum):

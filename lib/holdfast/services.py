@@ -9,7 +9,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import SettingsError
@@ -25,6 +25,9 @@ from holdfast.retention import Cleaner
 from holdfast.settings import Settings
 from holdfast.start import Starter
 from holdfast.subscribe import Patience, Subscriber
+
+if TYPE_CHECKING:
+    from holdfast.adapters.openai import Api, Continuation
 
 _logger = logging.getLogger("holdfast")
 
@@ -143,7 +146,8 @@ def load_generator(settings: Settings) -> Generator:
         from holdfast.adapters.openai import openai_generator
 
         return openai_generator(
-            api="responses" if settings.api == "responses" else "chat",
+            api=cast("Api", settings.api),
+            continuation=cast("Continuation", settings.continuation),
             api_key=settings.openai_api_key,
             base_url=settings.openai_base_url,
             model=settings.model,

@@ -13,6 +13,7 @@ from holdfast.errors import SettingsError
 ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
 
 _NEEDS_QUEUE = frozenset({"start", "publish", "subscribe", "cleanup"})
+_CONTINUATIONS = ("auto", "prefill", "prefix", "continue_final_message", "instruct")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _GENERATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -39,6 +40,7 @@ class Settings:
     openai_api_key: str = ""
     openai_base_url: str = ""
     api: str = "chat"
+    continuation: str = "auto"
     model: str = "gpt-5-mini"
     system: str = ""
     key_prefix: str = "holdfast"
@@ -95,7 +97,8 @@ class Settings:
             generator=generator,
             openai_api_key=api_key,
             openai_base_url=base_url,
-            api=read.choice("HOLDFAST_API", ("chat", "responses"), "chat"),
+            api=read.choice("HOLDFAST_API", ("chat", "responses", "background"), "chat"),
+            continuation=read.choice("HOLDFAST_CONTINUATION", _CONTINUATIONS, "auto"),
             model=read.text("HOLDFAST_MODEL") or "gpt-5-mini",
             system=read.text("HOLDFAST_SYSTEM"),
             key_prefix=read.matching("HOLDFAST_KEY_PREFIX", _PREFIX, "letters, digits, '_', '.', '-'") or "holdfast",

@@ -10,14 +10,16 @@ from typing import Final
 
 from holdfast import history
 from holdfast.answer import Answer
-from holdfast.errors import ApiError, Rejected, Unavailable, Vanished
+from holdfast.batching import size_of
+from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.history import History, Turn
 from holdfast.identity import created_ms, digest, message_id, new_stream_id
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, Put, Unrank
 from holdfast.queue import Queue
-from holdfast.records import Entry, Error, Queued, Stop, is_terminal
+from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
 from holdfast.requests import StartRequest
+from holdfast.stored import read_json
 from holdfast.turns import Plan, plan_turn
 
 _logger = logging.getLogger("holdfast")
@@ -27,6 +29,8 @@ _STARTING_MS: Final = 10_000
 #: How soon cleanup first looks at a stream, in ms after its start.
 _FIRST_LOOK_MS: Final = 30_000
 _MOST_RACES: Final = 8
+#: Bytes of a first record on its way to the store, which takes 10 MB in one request.
+_MOST_BYTES: Final = 10_000_000
 #: Seconds for which the store is asked to undo a start that failed.
 _BRIEF: Final = 1.0
 
@@ -118,6 +122,10 @@ class Starter:
             retention_seconds=self.retention_seconds,
             chat_retention_seconds=self.chat_retention_seconds,
         )
+        if size_of(encode(queued)) > _MOST_BYTES:
+            await self._roll_back(request, queued, plan)
+            what = "The conversation is larger than the store takes at once. Send less, or begin another chat."
+            raise ApiError(413, "conversation_too_large", what)
         try:
             # No later than the retention: a short one would otherwise only begin to count with the first look.
             await self.log.open(plan.stream, queued, now + min(_FIRST_LOOK_MS, self.retention_seconds * 1000))
@@ -157,7 +165,8 @@ class Starter:
         keys = self.log.keys
         try:
             with suppress(Vanished):
-                if not await self.log.seal(plan.stream, error):
+                # Without a look first: behind an append that is still on its way, the seal must be too.
+                if not await self.log.seal(plan.stream, error, look=False):
                     return False
             await self.log.run(
                 Drop((keys.stream(plan.stream), keys.away(plan.stream))), Unrank(keys.due, (plan.stream,))
@@ -176,12 +185,16 @@ class Starter:
         """Claim the idempotency key for a stream → the stream that has it, this one or an earlier request's."""
         claim = Put(self._key(request), self._key_value(request, stream), self._key_ttl_ms, "absent")
         _, stored = await self.log.run(claim, Get(claim.key))
-        standing = json.loads(stored)
-        if standing["fingerprint"] != request.fingerprint:
+        match read_json(stored):
+            case {"stream": str(standing), "fingerprint": str(fingerprint)}:
+                pass
+            case _:
+                raise BadRecord("The store holds an Idempotency-Key that is malformed.")
+        if fingerprint != request.fingerprint:
             raise ApiError(
                 422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."
             )
-        return str(standing["stream"])
+        return standing
 
     async def _keep_key(self, request: StartRequest, stream: str) -> None:
         """Point the idempotency key at the stream that answers its request after all."""

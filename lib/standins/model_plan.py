@@ -95,7 +95,7 @@ class Plan:
     def healthy(self) -> Plan:
         """This plan without its failures."""
         plan = replace(self, status=0, retry_after=1, quota=False, hang=False, empty=False)
-        return replace(plan, fail_after=-1, cut="", error_after=-1, stall_after=-1, garbage_after=-1)
+        return replace(plan, fail_after=-1, cut="", error_after=-1, stall_after=-1, garbage_after=-1, forgotten=False)
 
 
 def _whole(text: str) -> int:

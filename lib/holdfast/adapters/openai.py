@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import importlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from holdfast.adapters.messages import chat_messages, response_input
+from holdfast.adapters.messages import standing
+from holdfast.adapters.openai_background import Background
+from holdfast.adapters.openai_bodies import chat_body, parameters, response_body
 from holdfast.adapters.openai_chat import speak_chat
-from holdfast.adapters.openai_continue import SeamTrimmer, Strategy, continuing, strategy_for
+from holdfast.adapters.openai_continue import Strategy, strategy_for
 from holdfast.adapters.openai_parts import Parts
 from holdfast.adapters.openai_responses import speak_responses
+from holdfast.adapters.openai_seam import Seam
 from holdfast.errors import GenerationError
 from holdfast.generation import GenerationRequest, Generator, Part
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+type Api = Literal["chat", "responses", "background"]
+type Continuation = Literal["auto", "prefill", "prefix", "continue_final_message", "instruct"]
+
 OPENAI_URL = "https://api.openai.com/v1"
 _CONNECT_SECONDS = 10.0
-_MODEL = re.compile(r"[\w./:@-]{1,200}", re.ASCII)
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def openai_generator(
     *,
-    api: Literal["chat", "responses"] = "chat",
+    api: Api = "chat",
     api_key: str,
     base_url: str = "",
+    continuation: Continuation = "auto",
     model: str,
+    poll: float = 1.0,
     system: str = "",
     timeout: float = 180.0,
 ) -> Generator:
@@ -44,10 +49,15 @@ def openai_generator(
     read to its end, so that the provider stops writing.
 
     Args:
-        api: ``chat`` for chat.completions, ``responses`` for the Responses API.
+        api: ``chat`` for chat.completions, ``responses`` for the Responses API, ``background`` for its background
+            mode, in which an interrupted answer is resumed to the character (docs/providers.md). A background response
+            that is not read to its end goes on, for a later call to resume, unless the request's reason is ``stop``.
         api_key: sent as a bearer token.
         base_url: where the API is, OpenAI's own by default.
+        continuation: how ``chat`` has a partial answer continued; ``auto`` chooses by base URL and model.
         model: the model's name; a request may name another one, see ``parameters``.
+        poll: seconds between the first two looks at a background response that cannot be streamed any more; the
+            pauses grow to five seconds.
         system: system message in front of every conversation, unless empty.
         timeout: seconds that the model may stay silent.
 
@@ -72,107 +82,135 @@ def openai_generator(
         return clients[loop]
 
     async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        # The SDK takes a second and more to load: in a thread, so that leases and readers of this process go on.
+        await asyncio.to_thread(importlib.import_module, "openai")
         chosen = parameters(request.extra)
         name = chosen.pop("model", model)
-        strategy = strategy_for(url, name) if api == "chat" else Strategy.INSTRUCT
-        while True:
-            parts = Parts(request.attempt, name)
-            if api == "chat":
-                said = speak_chat(client(), _chat_body(url, name, system, request, chosen, strategy), parts)
-            else:
-                said = speak_responses(client(), _responses_body(name, system, request, chosen), parts)
-            started = False
-            try:
-                async with aclosing(_without_repeat(said, request.partial)) as items:
-                    async for item in items:
-                        started = True
-                        yield item
-            except GenerationError as error:
-                # Some models behind a provider refuse to complete their own message: ask them instead.
-                refused = request.partial and not started and error.code == "model_refused_request"
-                if not refused or strategy is Strategy.INSTRUCT:
-                    raise
-                strategy = Strategy.INSTRUCT
-            else:
-                return
+        way = strategy_for(url, name) if continuation == "auto" else Strategy(continuation)
+        call = _Call(client, url, name, system, request, chosen)
+        match api:
+            case "chat":
+                said = call.chat(way)
+            case "responses":
+                said = call.responses()
+            case "background":
+                said = call.background(poll)
+        async with aclosing(said) as items:
+            async for item in items:
+                yield item
 
     return generate
 
 
-async def _without_repeat(said: AsyncGenerator[str | Part], partial: str) -> AsyncGenerator[str | Part]:
-    seam = SeamTrimmer(partial)
-    async with aclosing(said) as items:
-        async for item in items:
-            new: str = seam.feed(item) if isinstance(item, str) else seam.flush() if _ends_text(item) else ""
-            if new:
-                yield new
-            if not isinstance(item, str):
+class _Call:
+    """One call of the generator.
+
+    Args:
+        client: the SDK's client for the running event loop.
+        url: the provider's base URL.
+        model: the model's name.
+        system: the system message, or empty.
+        request: the call.
+        chosen: the parameters that the request sets.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], AsyncOpenAI],
+        url: str,
+        model: str,
+        system: str,
+        request: GenerationRequest,
+        chosen: dict[str, Any],
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._model = model
+        self._system = system
+        self._request = request
+        self._chosen = chosen
+        self._standing = standing(request.parts, request.partial)
+
+    async def chat(self, way: Strategy) -> AsyncGenerator[str | Part]:
+        """Ask ``chat.completions``, and go on in this way from what stands."""
+        if self._standing.waits:
+            for part in self._parts(self._standing.thought).finish("tool-calls"):
+                yield part
+            return
+        ask = _or_instructed(self._ask_chat, way) if self._standing.tail.rstrip() else self._ask_chat(way)
+        async with aclosing(ask) as items:
+            async for item in items:
                 yield item
+
+    async def responses(self) -> AsyncGenerator[str | Part]:
+        """Ask the Responses API for an answer that only this call can read."""
+        if (body := self._response_body()) is None:
+            for part in self._parts(self._standing.thought).finish("tool-calls"):
+                yield part
+            return
+        async with aclosing(
+            self._new(speak_responses(self._client(), body, self._parts(self._standing.thought)))
+        ) as items:
+            async for item in items:
+                yield item
+
+    def background(self, poll: float) -> AsyncGenerator[str | Part]:
+        """Ask the Responses API for an answer that any call can read, or read one that an earlier call asked for."""
+        background = Background(
+            self._client(),
+            self._request,
+            parts=self._parts,
+            standing=self._standing,
+            body=self._response_body,
+            pause=poll,
+        )
+        return background.speak()
+
+    def _ask_chat(self, way: Strategy) -> AsyncGenerator[str | Part]:
+        messages = self._request.messages
+        body = chat_body(self._url, self._model, self._system, messages, self._standing, self._chosen, way)
+        return self._new(speak_chat(self._client(), body, self._parts(self._standing.thought)))
+
+    def _response_body(self) -> dict[str, Any] | None:
+        if self._standing.waits:
+            return None
+        return response_body(self._model, self._system, self._request.messages, self._standing, self._chosen)
+
+    def _parts(self, quiet: bool, carried: bool = False) -> Parts:
+        request, stands = self._request, self._standing
+        return Parts(request.attempt, self._model, quiet=quiet, carried=carried, used=stands.tools)
+
+    async def _new(self, said: AsyncGenerator[str | Part]) -> AsyncGenerator[str | Part]:
+        """What a model says after what stands, without what it repeats of that."""
+        seam = Seam(self._standing.tail)
+        async with aclosing(said) as items:
+            async for item in items:
+                new: str = seam.feed(item) if isinstance(item, str) else seam.flush() if _ends_text(item) else ""
+                if new:
+                    yield new
+                if not isinstance(item, str):
+                    yield item
+
+
+async def _or_instructed(
+    ask: Callable[[Strategy], AsyncGenerator[str | Part]], way: Strategy
+) -> AsyncGenerator[str | Part]:
+    """What a model says in a way of going on, or, if it refuses to complete its own message, when it is asked to."""
+    started = False
+    try:
+        async with aclosing(ask(way)) as items:
+            async for item in items:
+                started = True
+                yield item
+        return
+    except GenerationError as error:
+        if started or error.code != "model_refused_request" or way is Strategy.INSTRUCT:
+            raise
+    async with aclosing(ask(Strategy.INSTRUCT)) as items:
+        async for item in items:
+            yield item
 
 
 def _ends_text(part: Part) -> bool:
     # Reasoning comes before the text goes on: it is no reason to stop looking for a repeat.
     return not str(part["type"]).startswith("reasoning-")
-
-
-def _chat_body(
-    url: str, model: str, system: str, request: GenerationRequest, chosen: Mapping[str, Any], strategy: Strategy
-) -> dict[str, Any]:
-    host = urlsplit(url).hostname or ""
-    messages = continuing(chat_messages(request.messages, system), request.partial, strategy)
-    body: dict[str, Any] = {"model": model, "messages": messages, **chosen}
-    if not host.endswith("mistral.ai"):  # which reports usage unasked, and refuses fields that it does not know
-        body["stream_options"] = {"include_usage": True}
-    if "max_output_tokens" in body:
-        # OpenAI's reasoning models refuse the old name, most others know no other.
-        current = host.endswith(("openai.com", "openai.azure.com"))
-        body["max_completion_tokens" if current else "max_tokens"] = body.pop("max_output_tokens")
-    return body
-
-
-def _responses_body(model: str, system: str, request: GenerationRequest, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    messages = continuing(response_input(request.messages), request.partial, Strategy.INSTRUCT)
-    body: dict[str, Any] = {"model": model, "input": messages, "store": False, **chosen}
-    if system:
-        body["instructions"] = system
-    if "reasoning_effort" in body:
-        body["reasoning"] = {"effort": body.pop("reasoning_effort")}
-    return body
-
-
-def parameters(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that a request may set; every other field is ignored.
-
-    ``model``, ``temperature`` (0 to 2), ``top_p`` (0 to 1), ``max_output_tokens`` or ``max_tokens`` (from 1;
-    both come out as ``max_output_tokens``), ``reasoning_effort``. A value of None counts as absent.
-
-    Raises:
-        GenerationError: a value is malformed (code ``model_refused_request``); the message names the field.
-    """
-    out: dict[str, Any] = {}
-    for name, (check, wanted) in _CHECKS.items():
-        value = extra.get(name)
-        if value is None:
-            continue
-        if not check(value):
-            raise GenerationError("model_refused_request", f"{name} must be {wanted}.")
-        out["max_output_tokens" if name == "max_tokens" else name] = value
-    return out
-
-
-def _between(low: float, high: float) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 1
-
-
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "model": (lambda value: isinstance(value, str) and bool(_MODEL.fullmatch(value)), "the name of a model"),
-    "temperature": (_between(0, 2), "a number from 0 to 2"),
-    "top_p": (_between(0, 1), "a number from 0 to 1"),
-    "max_tokens": (_is_count, "a whole number from 1"),
-    "max_output_tokens": (_is_count, "a whole number from 1"),
-    "reasoning_effort": (lambda value: value in _EFFORTS, f"one of {', '.join(_EFFORTS)}"),
-}

@@ -1,8 +1,8 @@
-"""How a model is asked to go on from a partial answer, and how a repeated seam is taken out."""
+"""How a model is asked to go on from a partial answer: a small table of strategies, chosen by provider and model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,101 +15,86 @@ CONTINUE_INSTRUCTION = (
     "introduction. If the answer was already complete, reply with nothing."
 )
 
-_SHORTEST_OVERLAP = 20
-_SHORTEST_WHOLE = 8
-_FEWEST_CHARACTERS = 6
+#: "claude-3-5-sonnet-20241022", "anthropic/claude-sonnet-4.5", "claude-opus-4-20250514": the version, never the date.
+_CLAUDE = re.compile(r"claude-(?:[a-z]+-)*(\d{1,2})(?:[.-](\d{1,2})(?!\d))?(?!\d)")
+_LAST_CLAUDE_WITH_PREFILL = (4, 5)
 
 
 class Strategy(Enum):
     """A way to have a partial answer continued.
 
-    INSTRUCT: the partial as an assistant message, then a user message that asks to go on.
-    PREFILL: the partial as the last message, which the model completes.
-    PREFIX: as PREFILL, marked ``prefix: true``.
+    INSTRUCT: the partial as an assistant message, then a user message that asks to go on. Any model understands it.
+    PREFILL: the partial as the last message, by the assistant, which the model completes.
+    PREFIX: as PREFILL, with ``prefix: true`` on that message.
+    CONTINUE_FINAL_MESSAGE: as PREFILL, with ``continue_final_message: true`` and ``add_generation_prompt: false``
+        beside the messages.
     """
 
     INSTRUCT = "instruct"
     PREFILL = "prefill"
     PREFIX = "prefix"
+    CONTINUE_FINAL_MESSAGE = "continue_final_message"
 
 
 def strategy_for(base_url: str, model: str) -> Strategy:
-    """The strategy for a provider.
+    """The strategy for a provider and a model.
 
-    ==================================  ========
-    base URL                            strategy
-    ==================================  ========
-    openrouter.ai, but for ``openai/``  PREFILL (OpenAI's models have none, whoever passes them on)
-    api.deepseek.com/beta               PREFIX (its other paths know no ``prefix``)
-    api.mistral.ai                      PREFIX
-    everything else                     INSTRUCT
-    ==================================  ========
+    ==================  =========================  ========
+    host                model                      strategy
+    ==================  =========================  ========
+    openrouter.ai       ``openai/…``               INSTRUCT (OpenAI's models have no prefill, whoever passes them on)
+    openrouter.ai       Claude after 4.5           INSTRUCT (they refuse a prefill)
+    openrouter.ai       every other one            PREFILL
+    api.anthropic.com   Claude up to 4.5           PREFILL
+    api.mistral.ai      every one                  PREFIX
+    api.deepseek.com    every one, below ``/beta``  PREFIX (its other paths know no ``prefix``)
+    everything else     every one                  INSTRUCT
+    ==================  =========================  ========
+
+    CONTINUE_FINAL_MESSAGE, which vLLM and SGLang's servers know, is never chosen: their addresses tell nothing.
     """
     parts = urlsplit(base_url)
     host = (parts.hostname or "").lower()
-    if _is(host, "openrouter.ai") and not model.startswith("openai/"):
+    name = model.lower()
+    if _is(host, "openrouter.ai"):
+        refuses = name.startswith("openai/") or ("claude" in name and not _claude_with_prefill(name))
+        return Strategy.INSTRUCT if refuses else Strategy.PREFILL
+    if _is(host, "api.anthropic.com") and _claude_with_prefill(name):
         return Strategy.PREFILL
     if _is(host, "api.mistral.ai") or (_is(host, "api.deepseek.com") and parts.path.startswith("/beta")):
         return Strategy.PREFIX
     return Strategy.INSTRUCT
 
 
-def continuing(messages: list[dict[str, Any]], partial: str, strategy: Strategy) -> list[dict[str, Any]]:
-    """The messages with the partial and, where needed, the instruction to go on; unchanged without a partial."""
-    if not partial:
-        return messages
-    said: dict[str, Any] = {"role": "assistant", "content": partial}
-    if strategy is Strategy.INSTRUCT:
-        return [*messages, said, {"role": "user", "content": CONTINUE_INSTRUCTION}]
-    if strategy is Strategy.PREFIX:
-        said["prefix"] = True
-    return [*messages, said]
+def continuing(body: dict[str, Any], messages: str, partial: str, strategy: Strategy) -> None:
+    """Have a request go on from a partial; without one that says something it stays as it is.
 
-
-class SeamTrimmer:
-    """Drops what a continuation repeats of the end of the partial, holding back only what may be such a repeat.
-
-    A repeat counts from 20 characters (or 8, if it is the whole partial) with some variety: a line of
-    dashes or a refrain of two letters may well go on as it was.
+    White space at the partial's end is left out: ``openai_seam`` makes up for it.
 
     Args:
-        partial: the text that the continuation follows.
+        body: the request's JSON, whose messages are the conversation up to the partial. It is changed.
+        messages: the name of the messages in it.
+        partial: what the assistant has said after them.
+        strategy: how to go on.
     """
-
-    def __init__(self, partial: str) -> None:
-        self._partial = partial
-        self._held = ""
-        # Where in the partial the repeat may begin. Narrowed by each character that arrives.
-        size = len(partial)
-        self._starts: Sequence[int] = range(max(size - _SHORTEST_OVERLAP + 1, int(size >= _SHORTEST_WHOLE)))
-        self._repeat = 0
-
-    def feed(self, text: str) -> str:
-        """Take text of the continuation; return what is certainly new."""
-        if not self._starts and not self._held:
-            return text
-        known, self._held = len(self._held), self._held + text
-        undecided = []
-        for start in self._starts:
-            length = len(self._partial) - start
-            upto = min(length, len(self._held))
-            if self._partial[start + known : start + upto] != self._held[known:upto]:
-                continue
-            if length > len(self._held):
-                undecided.append(start)
-            elif _is_telling(self._held[:length]):
-                self._repeat = max(self._repeat, length)
-        self._starts = undecided
-        return "" if undecided else self.flush()
-
-    def flush(self) -> str:
-        """The continuation's end, or a part that is not text, has come: return what was held back."""
-        new, self._held, self._starts, self._repeat = self._held[self._repeat :], "", range(0), 0
-        return new
+    bare = partial.rstrip()
+    if not bare:
+        return
+    said: dict[str, Any] = {"role": "assistant", "content": bare}
+    body[messages] = [*body[messages], said]
+    match strategy:
+        case Strategy.INSTRUCT:
+            body[messages].append({"role": "user", "content": CONTINUE_INSTRUCTION})
+        case Strategy.PREFIX:
+            said["prefix"] = True
+        case Strategy.CONTINUE_FINAL_MESSAGE:
+            body["extra_body"] = {"continue_final_message": True, "add_generation_prompt": False}
 
 
-def _is_telling(text: str) -> bool:
-    return len(set(text)) >= min(_FEWEST_CHARACTERS, len(text) // 2)
+def _claude_with_prefill(name: str) -> bool:
+    """Whether it is a Claude that completes its own message; one whose version is not in its name is taken as new."""
+    found = _CLAUDE.search(name)
+    return found is not None and (int(found[1]), int(found[2] or 0)) <= _LAST_CLAUDE_WITH_PREFILL
 
 
 def _is(host: str, name: str) -> bool:

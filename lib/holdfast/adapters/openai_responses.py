@@ -16,18 +16,18 @@ _INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content-filter"
 
 
 async def speak_responses(client: AsyncOpenAI, body: dict[str, Any], parts: Parts) -> AsyncGenerator[str | Part]:
-    """Yield the answer as it comes, ``finish`` last; as ``speak_chat``."""
+    """Yield the answer as it comes, ``finish`` last; as ``speak_chat``. Nobody can resume it: it is not stored."""
     from openai import OpenAIError
 
     reason, streaming = "", False
     try:
-        stream = await client.responses.create(**body, stream=True)
+        stream = await client.responses.create(**body, store=False, stream=True)
         streaming = True
         async with stream:
             async for event in stream:
-                for item in _said(parts, event):
+                for item in said(parts, event):
                     yield item
-                if reason := _end(parts, event):
+                if reason := ending(parts, event):
                     break
     except (OpenAIError, ValueError) as error:
         if not reason:
@@ -38,7 +38,8 @@ async def speak_responses(client: AsyncOpenAI, body: dict[str, Any], parts: Part
         yield part
 
 
-def _said(parts: Parts, event: Any) -> Iterator[str | Part]:
+def said(parts: Parts, event: Any) -> Iterator[str | Part]:
+    """What an event adds to the answer."""
     match event.type:
         case "response.output_text.delta" | "response.refusal.delta":
             yield from parts.text(event.delta)
@@ -50,11 +51,11 @@ def _said(parts: Parts, event: Any) -> Iterator[str | Part]:
         case "response.output_item.added" if event.item.type == "function_call":
             item = event.item
             yield from parts.tool(event.output_index, call_id=item.call_id, name=item.name, arguments=item.arguments)
-        case "response.function_call_arguments.delta":
+        case "response.function_call_arguments.delta" if parts.knows_tool(event.output_index):
             yield from parts.tool(event.output_index, arguments=event.delta)
 
 
-def _end(parts: Parts, event: Any) -> str:
+def ending(parts: Parts, event: Any) -> str:
     """The reason to finish that an event gives, or nothing.
 
     Raises:
@@ -62,20 +63,25 @@ def _end(parts: Parts, event: Any) -> str:
     """
     match event.type:
         case "response.completed" | "response.incomplete":
-            response = event.response
-            parts.model = response.model or parts.model
-            if response.usage is not None:
-                parts.usage = _usage(response.usage)
-            if event.type == "response.incomplete":
-                details = response.incomplete_details
-                return _INCOMPLETE.get((details.reason if details else None) or "", "other")
-            return "tool-calls" if parts.has_tools else "stop"
+            return ended(parts, event.response)
         case "response.failed":
             failure = event.response.error
             raise failed_midway(failure.code if failure else None)
         case "error":
             raise failed_midway(event.code)
     return ""
+
+
+def ended(parts: Parts, response: Any) -> str:
+    """The reason to finish of a response that is over; its usage and its model are noted."""
+    parts.model = response.model or parts.model
+    if response.usage is not None:
+        parts.usage = _usage(response.usage)
+    if response.status == "incomplete":
+        details = response.incomplete_details
+        return _INCOMPLETE.get((details.reason if details else None) or "", "other")
+    called = parts.has_tools or any(item.type == "function_call" for item in response.output or ())
+    return "tool-calls" if called else "stop"
 
 
 def _usage(usage: Any) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""Bounds of memory, load and size."""

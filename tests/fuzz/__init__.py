@@ -1,0 +1,1 @@
+"""What parses outside input, fed with anything."""
