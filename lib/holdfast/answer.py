@@ -36,6 +36,8 @@ class Answer:
         self.parts = 0
         self.size = 0
         self.idle_handoffs = 0
+        #: Attempts in a row, up to the newest, that began and wrote nothing at all.
+        self.fruitless = 0
         self.characters = 0
         self.visible_at: int | None = None
         self.continued = False
@@ -74,11 +76,13 @@ class Answer:
             case Begin() as begin:
                 self._follow(begin, handed_off=isinstance(before.record, Handoff))
                 self.begins.append((entry.id.attempt, begin))
+                self.fruitless += 1
             case Parts() as record:
                 self._parts(record)
             case Handoff() as record:
                 self.handoffs.append((entry.id, record))
                 self.idle_handoffs += 1
+                self.fruitless = 0
                 self.checkpoint = record.checkpoint if record.checkpoint is not None else self.checkpoint
             case Finish() | Error() | Stop() as terminal:
                 self.end = (entry.id, terminal)
@@ -113,6 +117,7 @@ class Answer:
         self.parts += len(record.parts)
         self.size += sent_size_of(record.parts)
         self.idle_handoffs = 0
+        self.fruitless = 0
         self.continued = self.continued or record.continued
         for chunk in record.parts:
             self.note(chunk, record.at)

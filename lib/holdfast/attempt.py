@@ -78,6 +78,9 @@ class Attempt:
             Superseded, Vanished: this attempt may not write any more; the model was cancelled.
             Unavailable, Rejected: the store gave no sign for a lease time; the model was cancelled.
         """
+        if (spent := self._spent()) is not None:
+            self._answer.end = (await self._append(spent), spent)
+            return False
         pump = asyncio.create_task(self._pump.run())
         writer = asyncio.create_task(self._write())
         renewer = asyncio.create_task(self._renew())
@@ -119,6 +122,14 @@ class Attempt:
         for task in tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+
+    def _spent(self) -> Error | None:
+        """The end of an answer that too many attempts died on: it would bill for ever (rule Q5)."""
+        answer, pace = self._answer, self._pace
+        if answer.fruitless <= pace.deaths and answer.takeovers + answer.rescues <= pace.interruptions:
+            return None
+        message = "The answer was interrupted too often and was given up. What was written is kept; ask again."
+        return Error(at=self._now(), code="interrupted_too_often", message=message, by="publish")
 
     def _is_idle(self) -> bool:
         """Whether handing off again would go on for ever: so many attempts in a row wrote nothing (rule O4)."""

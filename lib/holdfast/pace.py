@@ -16,6 +16,8 @@ class Pace:
         max_answer: bytes of parts that one answer may have; beyond it ends with an error.
         max_unsent: bytes that may wait for the store before the generator has to wait as well.
         idle_handoffs: attempts in a row that may be handed off without a part before the answer ends.
+        deaths: attempts in a row that may die without a part before the answer ends.
+        interruptions: attempts that may die in all before it does.
         fruitless: calls of the generator in a row that may fail without a word before the answer ends.
         pause: seconds before the first of them is repeated; doubles each time.
         longest_pause: the longest such wait, also when the provider asks for more.
@@ -27,6 +29,8 @@ class Pace:
     max_answer: int = 8_000_000
     max_unsent: int = 1_000_000
     idle_handoffs: int = 3
+    deaths: int = 8
+    interruptions: int = 50
     fruitless: int = 4
     pause: float = 0.5
     longest_pause: float = 20.0

@@ -50,7 +50,7 @@ class Rescuer:
 
         Raises:
             Vanished: the log does not exist any more.
-            Unavailable, Rejected: the store or the queue did not answer.
+            Unavailable, Rejected: the store did not answer.
         """
         keys, log = self.log.keys, self.log
         now, half_minute = log.clock.now_ms(), log.clock.now_ms() // 30_000
@@ -81,11 +81,18 @@ class Rescuer:
             # What nobody has begun and nobody reads may be left of a start that was answered with an error:
             # only a reader, who has its id from a start that succeeded, may have it written.
             return Outcome.WAITING
+        return await self._ask(stream, seen, asked, f"{stream}.r{seen.attempt}.{half_minute}")
+
+    async def _ask(self, stream: str, seen: EntryId, asked: str, dedup: str) -> Outcome:
+        """Have a delivery made, on the strength of a mark that keeps all others from asking as well."""
         try:
-            await self.queue.enqueue(stream, seen.attempt + 1, dedup=f"{stream}.r{seen.attempt}.{half_minute}")
-        except BaseException:
-            await log.run(Drop((asked,)))  # so that the next look asks
-            raise
+            await self.queue.enqueue(stream, seen.attempt + 1, dedup=dedup)
+        except BaseException as error:
+            await self.log.run(Drop((asked,)))  # so that the next look asks
+            if not isinstance(error, Unavailable | Rejected):
+                raise
+            _logger.warning("rescue_not_enqueued", extra={"stream": stream})
+            return Outcome.UNASKED
         return Outcome.RESCUED
 
     async def _seal(self, stream: str, by: str, seen: EntryId) -> bool:
@@ -100,6 +107,7 @@ class Outcome(Enum):
 
     ALIVE = "alive"  #: somebody writes it, or something new came
     WAITING = "waiting"  #: a rescue was asked for already
+    UNASKED = "unasked"  #: the queue did not take the request for a rescue
     RESCUED = "rescued"  #: a rescue was asked for now
     SEALED = "sealed"  #: it was ended
 
@@ -134,4 +142,4 @@ class Watch:
                 self.stalled = await self._rescuer.tend(self._stream, seen, "reader") is not Outcome.ALIVE
             except (Unavailable, Rejected):
                 # The next look asks again; what must not happen is that asking costs the reader its connection.
-                _logger.warning("rescue_not_enqueued", extra={"stream": self._stream})
+                _logger.warning("stream_not_looked_at", extra={"stream": self._stream})

@@ -147,6 +147,8 @@ class Cleaner:
         if now - tail.record.at < self.rescuer.stall * 1000:
             return
         match await self.rescuer.tend(stream, tail.id, "cleanup"):
+            case Outcome.UNASKED:
+                counts.streams_failed += 1
             case Outcome.RESCUED:
                 counts.streams_rescued += 1
             case Outcome.SEALED:
