@@ -48,7 +48,17 @@ def _seen(stored: Stored) -> Sighting:
             cursor = id if k == len(parts or ()) - 1 else f"{id}.{k}"
             sighting.frames.append((cursor, json.dumps(chunk, separators=(",", ":"))))
     times = {"timeToFirstTokenMs": 1, "durationMs": 2}
-    told = {"usage": {}, "parts": 4, "characters": 12, **times, "attempts": 1, "exact": True}
+    told = {
+        "usage": {},
+        "parts": 4,
+        "characters": 12,
+        **times,
+        "attempts": 1,
+        "handoffs": 0,
+        "takeovers": 0,
+        "rescues": 0,
+        "exact": True,
+    }
     finish = {"type": "finish", "finishReason": "stop", "messageMetadata": told}
     sighting.frames += [("1-3.0", json.dumps(finish, separators=(",", ":"))), ("1-3", DONE)]
     return sighting

@@ -70,6 +70,9 @@ def test_a_whole_body(system: System, finished: str) -> None:
         "timeToFirstTokenMs": end["ttft_ms"],
         "durationMs": end["duration_ms"],
         "attempts": 1,
+        "handoffs": 0,
+        "takeovers": 0,
+        "rescues": 0,
         "exact": True,
     }
     assert shared, "no entry has several parts: the cursors inside of one were not tried"
