@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.model.mutations import MUTATIONS, Mutation
 from tests.model.simulate import simulate
@@ -38,6 +40,14 @@ def test_every_rule_holds_under_random_schedules(first: int) -> None:
     ):
         assert total[what] > 0, f"none of {RUNS} runs had any: {what}"
     assert total["attempts"] > total["hand-offs"] + RUNS
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**64))
+def test_every_rule_holds_wherever_the_search_looks(seed: int) -> None:
+    """The same under schedules that Hypothesis picks."""
+    outcome = simulate(seed)
+    assert not outcome.violations, outcome.plan
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
