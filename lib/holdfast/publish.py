@@ -83,8 +83,7 @@ class Publisher:
             return False
         last = answer.last
         if isinstance(last.record, Handoff) and last.record.message == delivery.message_id:
-            following = last.id.attempt + 1
-            await self.queue.enqueue(delivery.stream, following, dedup=f"{delivery.stream}.{following}")
+            await self._hand_on(delivery.stream, last.id.attempt)
             return False
         if answer.begin is not None:
             attempt, begin = answer.begin
@@ -112,7 +111,7 @@ class Publisher:
             return Verdict.DONE
         for id, handoff in answer.handoffs:
             if handoff.message == delivery.message_id:
-                await self.queue.enqueue(stream, id.attempt + 1, dedup=f"{stream}.{id.attempt + 1}")
+                await self._hand_on(stream, id.attempt)
                 return Verdict.DONE
         if not await self._may_claim(delivery, answer):
             return await self._turn_away(delivery, answer)
@@ -158,8 +157,7 @@ class Publisher:
         except Vanished:
             return Verdict.REFUSE
         if handed_off:
-            following = attempt.number + 1
-            await self.queue.enqueue(delivery.stream, following, dedup=f"{delivery.stream}.{following}")
+            await self._hand_on(delivery.stream, attempt.number)
             # The next attempt is enqueued and this one is done, whether the lease goes now or by itself.
             with suppress(Unavailable, Rejected):
                 await self.log.release(delivery.stream, attempt.number)
@@ -167,6 +165,11 @@ class Publisher:
             # The lease stays: it keeps a duplicate that read the log just before from claiming behind the end.
             await history.settle(self.log, answer)
         return Verdict.DONE
+
+    async def _hand_on(self, stream: str, attempt: int) -> None:
+        """Enqueue the attempt after this one; asked twice it is still one message (rules O1, Q4)."""
+        following = attempt + 1
+        await self.queue.enqueue(stream, following, dedup=f"{stream}.{following}")
 
     async def _may_claim(self, delivery: Delivery, answer: Answer) -> bool:
         """Whether the newest attempt is over, or known to have failed (rules L3, L4)."""
