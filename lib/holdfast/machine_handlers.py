@@ -31,6 +31,7 @@ class MachineHandlers(Handlers):
         """``POST /api/publish``: one delivery of the queue."""
         body = await self._signed(request)
         delivery = _delivery(body, request.headers)
+        self._services.sigterm.install()  # again: a server sets handlers of its own when it begins to serve
         verdict = await self._services.publisher(self._origin(request)).publish(delivery, self._deadline(request))
         told = {"stream": delivery.stream, "verdict": verdict.value, "retried": delivery.retried}
         _logger.info("delivery", extra=told)

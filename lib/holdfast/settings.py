@@ -56,6 +56,11 @@ class Settings:
     request_timeout_seconds: float = 5.0
     max_body_bytes: int = 4_000_000
     max_answer_bytes: int = 8_000_000
+    max_answer_seconds: float = 86_400.0
+    max_attempts: int = 300
+    max_idle_attempts: int = 6
+    max_interruptions: int = 50
+    max_tokens: int = 5_000_000
     log_level: str = "INFO"
     tracebacks: bool = False
 
@@ -114,6 +119,11 @@ class Settings:
             request_timeout_seconds=read.number("HOLDFAST_REQUEST_TIMEOUT_SECONDS", float, 5.0, low=0.05, high=60),
             max_body_bytes=read.number("HOLDFAST_MAX_BODY_BYTES", int, 4_000_000, low=1_000, high=8_000_000),
             max_answer_bytes=read.number("HOLDFAST_MAX_ANSWER_BYTES", int, 8_000_000, low=1_000, high=8_000_000),
+            max_answer_seconds=read.number("HOLDFAST_MAX_ANSWER_SECONDS", float, 86_400.0, low=1, high=604_800),
+            max_attempts=read.number("HOLDFAST_MAX_ATTEMPTS", int, 300, low=1, high=100_000),
+            max_idle_attempts=read.number("HOLDFAST_MAX_IDLE_ATTEMPTS", int, 6, low=1, high=1_000),
+            max_interruptions=read.number("HOLDFAST_MAX_INTERRUPTIONS", int, 50, low=0, high=100_000),
+            max_tokens=read.number("HOLDFAST_MAX_TOKENS", int, 5_000_000, low=1, high=10**12),
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
             log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )

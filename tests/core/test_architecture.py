@@ -28,7 +28,7 @@ _OUTER = frozenset(
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.
 _DOERS = frozenset({"start", "publish", "subscribe", "retention"})
 #: Ports and the words they are written in: all that an adapter may know.
-_PORTS = frozenset({"clock", "errors", "generation", "operations", "queue", "records"})
+_PORTS = frozenset({"clock", "drain", "errors", "generation", "operations", "queue", "records"})
 #: Parts of the standard library through which a core would reach around its ports.
 _REACHING = frozenset(
     {"http", "multiprocessing", "os", "pathlib", "random", "shutil", "socket", "subprocess", "sys", "urllib"}

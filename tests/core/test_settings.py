@@ -96,6 +96,11 @@ _NUMBERS: dict[str, tuple[str, str, str]] = {
     "HOLDFAST_REQUEST_TIMEOUT_SECONDS": ("request_timeout_seconds", "0.05", "60"),
     "HOLDFAST_MAX_BODY_BYTES": ("max_body_bytes", "1000", "8000000"),
     "HOLDFAST_MAX_ANSWER_BYTES": ("max_answer_bytes", "1000", "8000000"),
+    "HOLDFAST_MAX_ANSWER_SECONDS": ("max_answer_seconds", "1", "604800"),
+    "HOLDFAST_MAX_ATTEMPTS": ("max_attempts", "1", "100000"),
+    "HOLDFAST_MAX_IDLE_ATTEMPTS": ("max_idle_attempts", "1", "1000"),
+    "HOLDFAST_MAX_INTERRUPTIONS": ("max_interruptions", "0", "100000"),
+    "HOLDFAST_MAX_TOKENS": ("max_tokens", "1", "1000000000000"),
 }
 
 
