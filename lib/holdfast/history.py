@@ -109,7 +109,8 @@ class History:
     async def members(self) -> list[tuple[str, int]]:
         """The names and turns of all messages in order, but for those that a deletion is removing (rule J5)."""
         looks = (Ranked(self._keys.history(self.chat)), Score(self._keys.turns(self.chat), ERASED))
-        ranked, erased = await self.log.run(*looks)
+        # With a write, so that the primary answers: a lagging replica would bring back what a deletion took away.
+        ranked, erased, _ = await self.log.run(*looks, Drop((self._keys.nothing,)))
         return [(member, turn) for member, turn in ranked if turn > (erased or 0)]
 
     async def _bodies(self, ranked: list[tuple[str, int]]) -> list[str | None]:
@@ -139,20 +140,13 @@ class History:
         member, number = newest
         return number, None if member == ERASED else await self._turn(number)
 
-    async def claim(self, number: int, stream: str, identity: str) -> Turn | None:
-        """Claim a turn for a stream (rule H2) → the claim that stands, ours or an earlier one.
-
-        None: the chat was deleted since its newest turn was read; nothing is claimed (rule J4).
-        """
+    async def claim(self, number: int, stream: str, identity: str) -> Turn:
+        """Claim a turn for a stream (rule H2) → the claim that stands, ours or an earlier one."""
         key, turns = self._keys.turn(self.chat, number), self._keys.turns(self.chat)
         place = {"owner": digest(self.owner), "chat": self.id}  # in the list, for cleanup
         value = json.dumps({"stream": stream, "identity": identity, **place})
-        claim = Put(key, value, self.ttl_ms, "absent")
-        _, stored, erased = await self.log.run(claim, Get(key), Score(turns, ERASED))
+        _, stored = await self.log.run(Put(key, value, self.ttl_ms, "absent"), Get(key))
         turn = parse_turn(number, stored)
-        if erased is not None and erased >= number:
-            await self.log.run(Drop((key,)))  # nobody claims a number up to that one any more
-            return None
         await self.log.run(Rank(turns, turn.stream, number), Keep(turns, self.ttl_ms))
         return turn
 

@@ -74,6 +74,8 @@ class Starter:
         """
         try:
             return await self._start(request)
+        except Vanished as error:
+            raise deleted() from error  # with the answer that was to be stopped before this one
         except (Unavailable, Rejected) as error:
             raise ApiError(
                 503, "store_unavailable", "The store did not answer. Nothing was started; try again.", retry_after=2
@@ -253,7 +255,7 @@ class Starter:
         for _ in range(_MOST_RACES):
             number = highest + 1
             if newest is not None:
-                joined = await self._beside(request, newest)
+                joined = await self._beside(request, chat, newest)
                 if joined is not None:
                     return joined
                 last = await self.log.last(newest.stream)
@@ -266,20 +268,18 @@ class Starter:
                 await chat.renew(items)
             plan = plan_turn(request, items, number, stream)
             claimed = await chat.claim(number, stream, request.turn_identity)
-            if claimed is None:
-                raise deleted()
             if claimed.stream == stream:
                 return plan
             newest = claimed  # somebody else was faster: look at theirs
         raise ApiError(503, "chat_contended", "Too many starts at once in this chat. Try again.", retry_after=1)
 
-    async def _beside(self, request: StartRequest, newest: Turn) -> Started | None:
+    async def _beside(self, request: StartRequest, chat: History, newest: Turn) -> Started | None:
         """What the newest turn means for this request: join it, wait for it, or go on after it (rule H3)."""
         last = await self.log.last(newest.stream)
         same = newest.identity == request.turn_identity
         if last is None:
             if not same and self._is_starting(newest):
-                raise busy(newest.stream)
+                raise deleted() if await chat.newest_turn() is None else busy(newest.stream)
             return None
         if is_terminal(last.record):
             await self._settle(newest)
