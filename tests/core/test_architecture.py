@@ -20,8 +20,10 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "_cli", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy", "doctor",
-        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services", "settings",
+        "", "adapters", "_cli", "auth", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy",
+        "doctor",
+        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services",
+        "session_handlers", "settings", "share_handlers",
         "web",
     }
 )  # fmt: skip

@@ -18,6 +18,7 @@ from holdfast.services import Services
 from holdfast.settings import ROLES, Settings
 from holdfast.web import application
 from tests.clocks import VirtualClock
+from tests.owner import API_KEY, AUTH, OWNER
 from tests.publishing.stage import RememberingQueue, Script
 
 ORIGIN: Final = "https://answers.example"
@@ -32,6 +33,7 @@ SETTINGS: Final = Settings(
     public_url=ORIGIN,
     cron_secret=CRON_SECRET,
     secret="secret-of-the-tests",
+    api_keys=((OWNER.partition(":")[2], API_KEY),),
     key_prefix="t",
     max_seconds=30.0,
     max_body_bytes=20_000,
@@ -80,7 +82,13 @@ class App:
         headers: Iterable[tuple[bytes, bytes]] = (),
         body: bytes = b"",
     ) -> Reply:
-        """Make one request and read the whole answer; an exception that no handler knows is raised here."""
+        """Make one request and read the whole answer; an exception that no handler knows is raised here.
+
+        It is the tests' own request, unless it shows something else.
+        """
+        headers = list(headers)
+        if b"authorization" not in [name.lower() for name, _ in headers]:
+            headers.append((b"authorization", AUTH["authorization"].encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},

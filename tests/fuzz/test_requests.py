@@ -16,6 +16,7 @@ from holdfast.records import Begin, EntryId, Parts, Queued
 from tests.clocks import run, virtual
 from tests.fuzz.app import ORIGIN, App, Reply, sign
 from tests.fuzz.strategies import dump, messages, nested, objects, raw, values
+from tests.owner import OWNER
 
 FUZZ = settings.get_profile("fuzz")
 #: What a header may hold: any bytes but those that end it.
@@ -37,7 +38,7 @@ async def told(app: App, **fields: Any) -> str:
     """A stream with an answer of three parts that goes on."""
     stream, now = app.stream_id(), app.clock.now_ms()
     message: Any = {"role": "user", "parts": [{"type": "text", "text": "Why?"}]}
-    values: dict[str, Any] = {"at": now, "owner": "anyone", "message_id": "msg_1", "messages": [message], **fields}
+    values: dict[str, Any] = {"at": now, "owner": OWNER, "message_id": "msg_1", "messages": [message], **fields}
     log = app.services.log
     await log.open(stream, Queued(**values), now)
     await log.claim(stream, 1, Begin(at=now, owner="n", message="m1", retried=0), 10**8)
