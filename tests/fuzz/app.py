@@ -55,11 +55,17 @@ class Reply:
 
 
 class App:
-    """The application, its store, its queue and virtual time. Made inside a running loop."""
+    """The application, its store, its queue and virtual time. Made inside a running loop.
 
-    def __init__(self, generate: Generator | None = None, **settings: Any) -> None:
-        self.clock = VirtualClock()
-        self.memory = MemoryLog(self.clock)
+    Args:
+        generate: the generator; one that says a word, by default.
+        beside: another application, whose store and time it shares.
+        settings: other settings than ``SETTINGS``.
+    """
+
+    def __init__(self, generate: Generator | None = None, beside: App | None = None, **settings: Any) -> None:
+        self.clock: VirtualClock = beside.clock if beside else VirtualClock()
+        self.memory: MemoryLog = beside.memory if beside else MemoryLog(self.clock)
         self.queue = RememberingQueue()
         self.generate = generate or Script(["A word."])
         values = {name: getattr(SETTINGS, name) for name in Settings.__slots__}
@@ -81,20 +87,25 @@ class App:
         query: bytes = b"",
         headers: Iterable[tuple[bytes, bytes]] = (),
         body: bytes = b"",
+        auth: bool = True,
+        scheme: str = "https",
     ) -> Reply:
         """Make one request and read the whole answer; an exception that no handler knows is raised here.
 
-        It is the tests' own request, unless it shows something else.
+        Args:
+            method, path, query, headers, body: the request.
+            auth: whether it is shown to be the tests' own, unless the headers show something else.
+            scheme: what the caller speaks.
         """
         headers = list(headers)
-        if b"authorization" not in [name.lower() for name, _ in headers]:
+        if auth and b"authorization" not in [name.lower() for name, _ in headers]:
             headers.append((b"authorization", AUTH["authorization"].encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": method,
-            "scheme": "https",
+            "scheme": scheme,
             "path": path,
             "raw_path": quote(path).encode(),
             "root_path": "",
