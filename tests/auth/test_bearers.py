@@ -85,6 +85,15 @@ async def test_a_jwt_is_an_owner() -> None:
         assert await who(Device(strict, token(site, **(claims | wrong)))) == (401, "credentials_invalid")
 
 
+@virtual
+async def test_a_jwt_of_the_secret_before() -> None:
+    """Rule U5: it is good while that secret is named beside the new one, and no longer."""
+    site, new = app(), "the new secret of the tests 0123456789"
+    bearer = token(site)
+    assert await who(Device(app(site, secret=new, secret_previous=SECRET), bearer)) == (200, "jwt")
+    assert await who(Device(app(site, secret=new), bearer)) == (401, "credentials_invalid")
+
+
 def _unsigned(site: App) -> str:
     _, payload, _ = token(site).split(".")
     header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")

@@ -26,7 +26,7 @@ def browsers(system: System) -> Iterator[tuple[httpx.Client, httpx.Client, httpx
 def test_two_browsers_share_an_answer_and_a_session(
     system: System, browsers: tuple[httpx.Client, httpx.Client, httpx.Client]
 ) -> None:
-    """Rules U3 to U12: a stranger finds nothing, reads by a share until it is revoked, and a link makes them the owner."""
+    """Rules U3 to U12: a stranger finds nothing, reads by a share until it is revoked, and a link makes an owner."""
     owner, guest, phone = browsers
     assert owner.post("/api/session").json() == {"owner_kind": "session"}
     assert owner.post("/api/session").headers.get("set-cookie") is None
@@ -59,7 +59,7 @@ def test_two_browsers_share_an_answer_and_a_session(
         assert secret not in log + stored
 
 
-def test_curl_stops_what_it_started(system: System, browsers: tuple[httpx.Client, httpx.Client, httpx.Client]) -> None:
+def test_curl_stops_what_it_started(browsers: tuple[httpx.Client, httpx.Client, httpx.Client]) -> None:
     """Rule U3: a start of nobody's answers with a session, whose cookie stops it; its read token does not."""
     jar, without, _ = browsers
     started = jar.post("/api/streams", json={"prompt": "standin: tokens=400 rate=20\nToo long."}).json()
