@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from holdfast.adapters.signals import DrainOnSigterm
+from holdfast.auth import Auth
 from holdfast.budget import Budget
 from holdfast.clock import Clock, SystemClock
 from holdfast.drain import Drain
@@ -26,6 +27,7 @@ from holdfast.queue import Queue
 from holdfast.rescue import Rescuer
 from holdfast.retention import Cleaner
 from holdfast.settings import Settings
+from holdfast.shares import Shares
 from holdfast.start import Starter
 from holdfast.subscribe import Patience, Subscriber
 
@@ -68,6 +70,16 @@ class Services:
     def sigterm(self) -> DrainOnSigterm:
         """What tells the process to end."""
         return DrainOnSigterm(self.drain)
+
+    @cached_property
+    def auth(self) -> Auth:
+        """Who is asking."""
+        return Auth(self.settings, self.clock)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """What lets others read a stream."""
+        return Shares(self.log, self.settings.secret, self.settings.longest_reading_seconds)
 
     @cached_property
     def generate(self) -> Generator:

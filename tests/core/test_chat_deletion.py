@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from holdfast import chats, history
+from holdfast.access import Access
 from holdfast.answer import Answer
 from holdfast.errors import ApiError, Superseded, Vanished
 from holdfast.log import Log
@@ -97,7 +98,7 @@ async def test_a_live_answer_is_stopped_first(store: Store) -> None:
     started = await mine.start("c", "Why?")
     await mine.answer(started.stream, "half", end=False)
     rescuer = Rescuer(mine.log, Taken())
-    reading = await Subscriber(mine.log, rescuer, Patience(), RETENTION * 1000).open(started.stream)
+    reading = await Subscriber(mine.log, rescuer, Patience(), RETENTION * 1000).open(started.stream, Access("me"))
 
     async def read() -> list[str | None]:
         frames = [frame async for frame in reading.frames(60) if isinstance(frame, Frame)]
@@ -116,7 +117,7 @@ async def test_a_live_answer_is_stopped_first(store: Store) -> None:
     with pytest.raises(Vanished):
         await _append(mine.log, started.stream)
     with pytest.raises(ApiError) as refused:
-        await Subscriber(mine.log, rescuer, Patience(unknown=0), RETENTION * 1000).open(started.stream)
+        await Subscriber(mine.log, rescuer, Patience(unknown=0), RETENTION * 1000).open(started.stream, Access("me"))
     assert refused.value.status == 404
 
 
