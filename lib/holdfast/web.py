@@ -16,6 +16,7 @@ from holdfast.client_handlers import ClientHandlers
 from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.guard import Guard
 from holdfast.machine_handlers import MachineHandlers
+from holdfast.openapi import document
 from holdfast.replies import refuse
 from holdfast.services import Services
 from holdfast.subscribe import unknown_stream
@@ -33,6 +34,7 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
     client, machine = ClientHandlers(services), MachineHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
         ("start", "/", client.page, ["GET"]),
+        ("start", "/api/openapi.json", _contract, ["GET"]),
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
@@ -66,6 +68,11 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
 async def _health(_request: Request) -> Response:
     """``GET /healthz``: this process answers."""
     return JSONResponse({"ok": True})
+
+
+async def _contract(_request: Request) -> Response:
+    """``GET /api/openapi.json``: every route, for tools."""
+    return JSONResponse(document())
 
 
 async def _api_error(request: Request, error: ApiError) -> Response:

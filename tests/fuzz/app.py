@@ -180,12 +180,14 @@ class App:
                 self.replies.append(Reply(sent[0]["status"], named, content))
         return self.replies[-1]
 
-    async def deliver(self, body: bytes, path: str = "/api/publish", retried: bytes = b"0") -> Reply:
+    async def deliver(
+        self, body: bytes, path: str = "/api/publish", retried: bytes = b"0", message: bytes = b"m1"
+    ) -> Reply:
         """Call a route of the queue's with a valid signature."""
         signature = sign(body, f"{ORIGIN}{path}", self.clock.now_ms() // 1000)
         headers = [
             (b"upstash-signature", signature),
-            (b"upstash-message-id", b"m1"),
+            (b"upstash-message-id", message),
             (b"upstash-retried", retried),
         ]
         return await self.ask("POST", path, headers=headers, body=body)
