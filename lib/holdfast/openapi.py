@@ -176,8 +176,10 @@ def _operation(operation: Operation) -> _Json:
 
 def _success(status: int, body: str | None) -> _Json:
     told: _Json = {"description": "Done." if status != 204 else "There is nothing to read."}
-    if body in {_SSE, _HTML}:
+    if body == _HTML:
         told["content"] = {body: {"schema": {"type": "string"}}}
+    elif body == _SSE:
+        told["content"] = {body: {"schema": ref("Event")}}
     elif body is not None:
         told["content"] = {_JSON: {"schema": {"type": "object"} if body == _JSON else ref(body)}}
     if body == _SSE:

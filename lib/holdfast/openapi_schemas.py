@@ -122,6 +122,16 @@ SCHEMAS: Final[dict[str, Schema]] = {
         chats_deleted=_COUNT,
         complete=_FLAG,
     ),
+    "Event": {
+        **_object(
+            "data",
+            id={**CURSOR, "description": "the cursor to come back with"},
+            event={"const": "message", "description": "events have no names"},
+            data={**_TEXT, "description": "an AI SDK UI message chunk as JSON, or [DONE] at the end"},
+            retry={**_COUNT, "description": "milliseconds after which to come back"},
+        ),
+        "description": "each server-sent event",
+    },
     "Health": _object("ok", ok={"const": True}),
 }
 
