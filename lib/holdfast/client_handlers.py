@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -14,9 +14,11 @@ from holdfast import history, sse, tokens
 from holdfast.access import Access
 from holdfast.answer import Answer
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
+from holdfast.guard import page_policy
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
-from holdfast.requests import parse_chat, parse_start
+from holdfast.requests import StartRequest, parse_chat, parse_start
+from holdfast.start import Started
 from holdfast.status import report
 from holdfast.subscribe import Beat, Reading, Sight
 
@@ -30,6 +32,8 @@ _RETRY_CUT_MS: Final = 1_000
 _RETRY_FAULT_MS: Final = 2_000
 #: How long somebody who was given a share reads at a stretch, in seconds: then it is looked at again (rule U11).
 _SHARE_STRETCH: Final = 30.0
+#: Characters of a prompt in the log, where prompts are logged.
+_LONGEST_LOGGED: Final = 1_000
 
 
 class ClientHandlers(Handlers):
@@ -42,7 +46,7 @@ class ClientHandlers(Handlers):
         owner = (await self._services.auth.starting(request)).owner
         body = await self._body(request)
         wanted = parse_start(body, owner, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._started(request, wanted)
         url = f"/api/streams/{started.stream}"
         links = {"id": started.stream, "url": url, "stop_url": f"{url}/stop", "status_url": f"{url}/status"}
         told = {**links, "read_token": self._read_token(started.stream), "created": started.created}
@@ -53,7 +57,7 @@ class ClientHandlers(Handlers):
         owner = (await self._services.auth.starting(request)).owner
         body = await self._body(request)
         wanted = parse_chat(body, owner, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._started(request, wanted)
         reading = await self._open(request, started.stream, Access(owner))
         return self._services.auth.hand_over(request, self._stream(request, reading))
 
@@ -130,9 +134,22 @@ class ClientHandlers(Handlers):
 
     async def page(self, _request: Request) -> Response:
         """``GET /``: a plain page to try it with."""
-        return HTMLResponse((Path(__file__).parent / "page.html").read_text("utf-8"))
+        html = (Path(__file__).parent / "page.html").read_text("utf-8")
+        return HTMLResponse(html, headers={"content-security-policy": page_policy(html)})
 
     # -- helpers ------------------------------------------------------------------------------------
+
+    async def _started(self, request: Request, wanted: StartRequest) -> Started:
+        """Start or join, and say so in the log."""
+        began = self._services.clock.now_ms()
+        started = await self._services.starter(self._origin(request)).start(wanted)
+        told: dict[str, Any] = {"stream": started.stream, "joined": not started.created}
+        told |= {"chat": wanted.chat_id is not None, "messages": len(wanted.messages)}
+        if self._settings.log_prompts:
+            text = "".join(part["text"] for part in wanted.newest["parts"] if part["type"] == "text")
+            told["prompt"] = text[:_LONGEST_LOGGED]
+        _logger.info("start", extra={**told, "took_ms": self._services.clock.now_ms() - began})
+        return started
 
     def _chat(self, request: Request, owner: str) -> history.History:
         seconds = self._settings.chat_retention_seconds

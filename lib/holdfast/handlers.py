@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +15,8 @@ from holdfast.services import Services
 
 #: The largest body of a route that takes a field or two.
 _SMALL_BODY_BYTES: Final = 10_000
+#: Seconds for which a body may take to arrive.
+BODY_SECONDS: Final = 30
 
 
 class Handlers:
@@ -43,10 +46,16 @@ class Handlers:
     async def _body(self, request: Request, limit: int | None = None) -> bytes:
         limit = limit or self._settings.max_body_bytes
         chunks = bytearray()
-        async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > limit:
-                raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
+        try:
+            # Without an end to it, a body that drips in would hold a function as long as the platform lets it run.
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    chunks += chunk
+                    if len(chunks) > limit:
+                        raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
+        except TimeoutError as error:
+            what = f"The body did not arrive within {BODY_SECONDS} seconds. Nothing was started; send it again."
+            raise ApiError(408, "body_too_slow", what) from error
         return bytes(chunks)
 
     async def _fields(self, request: Request) -> dict[str, Any]:

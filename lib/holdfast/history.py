@@ -284,10 +284,13 @@ def parse_turn(number: int, stored: Any) -> Turn:
 
 
 def parse_place(stored: str) -> tuple[str, str] | None:
-    """The owner's digest and the chat's id in a stored claim of a turn, if it has them."""
-    match read_json(stored):
-        case {"owner": str(owner), "chat": str(chat)}:
-            return owner, chat
+    """The owner's digest and the chat's id in a stored claim of a turn; None where it is no claim or lacks them."""
+    try:
+        match read_json(stored):
+            case {"owner": str(owner), "chat": str(chat)}:
+                return owner, chat
+    except BadRecord:
+        pass
     return None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from holdfast.errors import SettingsError
+from holdfast.origins import origin_of
 
 #: The functions a process serves; each needs only some of the settings.
 ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
@@ -71,7 +72,9 @@ class Settings:
     max_idle_attempts: int = 6
     max_interruptions: int = 50
     max_tokens: int = 5_000_000
+    allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
+    log_prompts: bool = False
     tracebacks: bool = False
 
     @property
@@ -146,6 +149,8 @@ class Settings:
             max_idle_attempts=read.number("HOLDFAST_MAX_IDLE_ATTEMPTS", int, 6, low=1, high=1_000),
             max_interruptions=read.number("HOLDFAST_MAX_INTERRUPTIONS", int, 50, low=0, high=100_000),
             max_tokens=read.number("HOLDFAST_MAX_TOKENS", int, 5_000_000, low=1, high=10**12),
+            allowed_origins=read.origins("HOLDFAST_ALLOWED_ORIGINS"),
+            log_prompts=read.choice("HOLDFAST_LOG_PROMPTS", ("0", "1"), "0") == "1",
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
             log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
@@ -189,6 +194,16 @@ class _Reader:
         # Only the production domain is open to QStash; deployment URLs are protected (Vercel documentation).
         host = self.text("VERCEL_PROJECT_PRODUCTION_URL")
         return f"https://{host}" if host else ""
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = []
+        for text in filter(None, (each.strip() for each in self.text(name).split(","))):
+            origin = origin_of(text)
+            # A path would be taken for a limit, and there is none.
+            if origin is None or urlsplit(text).path not in {"", "/"} or {"?", "#"} & set(text):
+                raise SettingsError(f"{name} must be origins such as https://app.example.com, separated by commas.")
+            found.append(origin)
+        return tuple(found)
 
     def long_secret(self, name: str, *, optional: bool = False) -> str:
         value = self.text(name)
