@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutants.mutant import Mutant
+from tests.mutants.owners import OWNERS
 
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One rule, left out.
-
-    Attributes:
-        name: what is broken, in a few words.
-        rule: the rule's name in docs/protocol.md.
-        file: the file that is changed, from the root of the project.
-        old: text that stands in the file exactly once.
-        new: what takes its place.
-        tests: ids of the tests that must each fail with the change, and pass without it.
-    """
-
-    name: str
-    rule: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
+__all__ = ["MUTANTS", "Mutant"]
 
 _LOG = "lib/holdfast/log.py"
 _PUBLISH = "lib/holdfast/publish.py"
@@ -365,4 +346,5 @@ MUTANTS: tuple[Mutant, ...] = (
         new="Unrank(keys.erasing, (name,)),",
         tests=(f"{_DELETIONS}::test_a_deletion_that_dies_anywhere_is_finished[False-False-cleanup]",),
     ),
+    *OWNERS,
 )
