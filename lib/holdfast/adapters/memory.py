@@ -12,6 +12,7 @@ from holdfast.errors import Rejected
 from holdfast.operations import (
     Append,
     Drop,
+    Enter,
     Get,
     GetMany,
     Keep,
@@ -101,6 +102,8 @@ class MemoryLog:
                 return True
             case Rank() | Unrank() | Ranked() | Newest() | Score():
                 return self._ranked(op)
+            case Enter():
+                return self._enter(op)
 
     def _append(self, op: Append) -> bool | None:
         stream = self._get(op.key)
@@ -120,6 +123,16 @@ class MemoryLog:
             return []
         low = (bisect_right if op.exclusive else bisect_left)(stream.ids, op.start)
         return stream.slice(low, None if op.limit is None else low + op.limit)  # type: ignore[no-any-return]
+
+    def _enter(self, op: Enter) -> list[tuple[str, int]] | None:
+        aged = tuple(member for member, _ in self._ranked(Ranked(op.key, op.below)))
+        self._ranked(Unrank(op.key, (*aged, *op.gone)))
+        standing: list[tuple[str, int]] = self._ranked(Ranked(op.key))
+        if len(standing) >= op.limit and op.member not in dict(standing):
+            return standing
+        self._ranked(Rank(op.key, op.member, op.score))
+        self._one(Keep(op.key, op.ttl_ms))
+        return None
 
     def _drop(self, key: str) -> bool:
         existed = self._get(key) is not None
