@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from holdfast import history, sse, tokens
 from holdfast.answer import Answer
@@ -16,6 +16,7 @@ from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Un
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
 from holdfast.requests import parse_chat, parse_start
+from holdfast.seats import RETRY_SECONDS, ReadersFull, SeatedResponse
 from holdfast.status import report
 from holdfast.subscribe import Beat, Reading, Sight, unknown_stream
 
@@ -42,7 +43,7 @@ class ClientHandlers(Handlers):
         """``POST /api/streams``: start an answer, or join the one that the same request started before."""
         body = await self._body(request)
         wanted = parse_start(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._services.starter(self._origin(request)).start(wanted, self._address(request))
         url = f"/api/streams/{started.stream}"
         links = {"id": started.stream, "url": url, "stop_url": f"{url}/stop", "status_url": f"{url}/status"}
         told = {**links, "read_token": self._read_token(started.stream), "created": started.created}
@@ -52,8 +53,11 @@ class ClientHandlers(Handlers):
         """``POST /api/chat``: start as the AI SDK does, and stream the answer in the same response."""
         body = await self._body(request)
         wanted = parse_chat(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
-        return self._stream(request, await self._open(request, started.stream))
+        if self._services.readers.is_full:
+            raise ReadersFull("Nothing was started.")
+        started = await self._services.starter(self._origin(request)).start(wanted, self._address(request))
+        reading = await self._open(request, started.stream)
+        return self._stream(request, reading, insist=started.created)
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -72,7 +76,12 @@ class ClientHandlers(Handlers):
             return Response(sse.retry(_RETRY_FAULT_MS), headers=_headers(request.path_params["id"]))
         if reading.complete:
             return Response(status_code=204)
-        return self._stream(request, reading)
+        try:
+            return self._stream(request, reading)
+        except ReadersFull:
+            # As above: whoever is told 429 never comes back, and who is told nothing but when, comes back (rule N4).
+            told = {"retry-after": str(RETRY_SECONDS), "x-holdfast-limit": "limit_readers"}
+            return Response(sse.retry(RETRY_SECONDS * 1000), headers=_headers(reading.stream) | told)
 
     async def resume_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}/stream``: the live answer of a chat from its beginning, for ``useChat``."""
@@ -146,14 +155,17 @@ class ClientHandlers(Handlers):
     async def _open(self, request: Request, stream: str, cursor: Cursor | None = None) -> Reading:
         return await self._services.subscriber(self._origin(request)).open(stream, cursor)
 
-    def _stream(self, request: Request, reading: Reading) -> Response:
+    def _stream(self, request: Request, reading: Reading, *, insist: bool = False) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
         headers = _headers(reading.stream)
         if request.method == "HEAD":
             return Response(headers=headers)
         states = request.query_params.get("state") == "1"
-        return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
+        seat = self._services.readers.enter(reading.stream, insist=insist)
+        if seat is None:
+            raise ReadersFull
+        return SeatedResponse(seat, _events(reading, seconds, states=states), headers)
 
 
 def _headers(stream: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from holdfast.adapters.platform import platform_of
 from holdfast.errors import SettingsError
 from holdfast.logs import configure
 from holdfast.services import Services, build, load_generator
@@ -39,7 +40,7 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, L
             "HOLDFAST_PUBLIC_URL is not set. Set it to the address at which QStash reaches this deployment."
         )
     configure(settings.log_level)
-    services = build(settings)
+    services = build(settings, platform_of(env))
     if "publish" in served:
         services.sigterm.install()
         if settings.generator:

@@ -21,7 +21,7 @@ _LONGEST = 320
 _OUTER = frozenset(
     {
         "", "adapters", "_cli", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy", "doctor",
-        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services", "settings",
+        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "seats", "services", "settings",
         "web",
     }
 )  # fmt: skip

@@ -59,7 +59,7 @@ def test_every_ending_is_kept() -> None:
 
 
 #: What later releases of the same version added to a record, behind its other fields, and what it reads as without.
-_ADDED = {"handoff": {"usage": {}, "cut": 0}, "error": {"usage": {}}}
+_ADDED: dict[str, dict[str, Any]] = {"handoff": {"usage": {}, "cut": 0}, "error": {"usage": {}}}
 
 
 @pytest.mark.parametrize("name", _LOGS)
