@@ -26,8 +26,8 @@ CRON_SECRET = "secret-of-the-schedule"
 #: What a developer's own environment may hold; a test must not use a real account.
 _CREDENTIALS = re.compile(r"(UPSTASH|KV|QSTASH|OPENAI|OPENROUTER|HOLDFAST|STANDIN|VERCEL|CRON)_.*|PORT|GENERATOR")
 
-#: Limits scaled down, or lifted; what is not here is as deployed. The lease is longer than a busy machine needs to load the
-#: model's SDK, during which nothing is renewed.
+#: Limits scaled down, or lifted; what is not here is as deployed. The lease is longer than a busy machine needs to
+#: load the model's SDK, during which nothing is renewed.
 SCALED = {
     "HOLDFAST_FLUSH_MS": "50",
     "HOLDFAST_POLL_MS": "40",

@@ -36,4 +36,4 @@ class UpstashRates:
             return await Ratelimit(redis=client, limiter=bucket, prefix=prefix).limit(name)
 
         response = await self._store.use(limit)
-        return None if response.allowed else max(0.0, response.reset - time.time())
+        return None if response.allowed else max(0.0, round(response.reset - time.time(), 3))
