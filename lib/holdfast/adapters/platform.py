@@ -20,9 +20,9 @@ def platform_of(env: Mapping[str, str]) -> Platform:
     Args:
         env: the environment.
     """
-    if env.get("AWS_LAMBDA_FUNCTION_NAME"):
-        return "lambda"
-    return "vercel" if env.get("VERCEL") else "other"
+    if env.get("VERCEL"):  # first: Vercel's own functions may run on Lambda
+        return "vercel"
+    return "lambda" if env.get("AWS_LAMBDA_FUNCTION_NAME") else "other"
 
 
 def client_address(scope: Mapping[str, Any], headers: Mapping[str, str], platform: Platform) -> str:
