@@ -14,7 +14,7 @@ from holdfast.adapters import ratelimit
 from holdfast.adapters.memory_rates import MemoryRates
 from holdfast.adapters.ratelimit import UpstashRates
 from holdfast.adapters.upstash import UpstashLog
-from holdfast.errors import Unavailable
+from holdfast.errors import Rejected, Unavailable
 from holdfast.limits import Rates
 from tests.core import stores
 from tests.standins.redis_client import TOKEN, Rest
@@ -61,6 +61,13 @@ class Case:
 @pytest.fixture(scope="module", params=stores.KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[Rest | None]:
     with stores.server(request.param) as rest:
+        yield rest
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Rest]:
+    with stores.server("fakeredis") as rest:
+        assert rest is not None
         yield rest
 
 
@@ -131,21 +138,25 @@ async def test_of_many_at_once_only_so_many_pass(case: Case) -> None:
     assert sum(outcome is None for outcome in outcomes) == 3
 
 
-async def test_a_bucket_is_one_command_and_one_key_with_a_lifetime(case: Case) -> None:
+async def test_a_bucket_is_one_command_and_one_key_with_a_lifetime(redis: Rest) -> None:
     """What the store is asked is one script; its key stands under the prefix and ends by itself."""
-    if case.rest is None:
-        pytest.skip("nothing is stored")
-    await case.taken(4)
-    assert case.rest.control("GET", "stats")["commands"] == {"EVAL": 4}
-    assert case.rest.do("KEYS", "*") == ["t:rate:owner:a"]
-    assert 0 < case.rest.do("PTTL", "t:rate:owner:a") <= 60_000
+    redis.control("POST", "reset?data=1")
+    store = UpstashLog(redis.url, TOKEN)
+    taken = [await UpstashRates(store).take("t:rate:owner:a", 3) for _ in range(4)]
+    await store.close()
+    assert taken[:3] == [None] * 3
+    assert 19 < (taken[3] or 0) <= 20
+    assert redis.control("GET", "stats")["commands"] == {"EVAL": 4}
+    assert redis.do("KEYS", "*") == ["t:rate:owner:a"]
+    assert 0 < redis.do("PTTL", "t:rate:owner:a") <= 60_000
 
 
-async def test_a_store_that_fails_lets_nobody_through(case: Case) -> None:
+@pytest.mark.parametrize(("kind", "error"), [("html", Unavailable), ("reset", Unavailable), ("error", Rejected)])
+async def test_a_store_that_fails_lets_nobody_through(redis: Rest, kind: str, error: type[Exception]) -> None:
     """Neither refused nor allowed: the caller learns that nobody knows."""
-    if case.rest is None:
-        pytest.skip("memory does not fail")
-    for kind in ("html", "reset"):
-        case.rest.control("POST", "faults", {"kind": kind})
-        with pytest.raises(Unavailable):
-            await case.taken(1)
+    redis.control("POST", "reset?data=1")
+    redis.control("POST", "faults", {"kind": kind})
+    store = UpstashLog(redis.url, TOKEN)
+    with pytest.raises(error):
+        await UpstashRates(store).take("t:rate:owner:a", 3)
+    await store.close()
