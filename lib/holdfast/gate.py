@@ -74,11 +74,22 @@ class Gate:
             except (Unavailable, Rejected):
                 _logger.warning("place_not_left", extra={"stream": stream})
 
-    async def hand_over(self, owner: str, stream: str, other: str) -> None:
-        """Let another stream have a place: an earlier start's, which is gone on with."""
-        if self.limits.live_answers:
+    async def keep(self, owner: str, stream: str, begun: str | None) -> None:
+        """Let the answer that was begun have the place.
+
+        Args:
+            owner: who asked.
+            stream: the id under which the place was taken.
+            begun: that id; another one where an earlier start was gone on with; None where an answer was joined.
+        """
+        if begun is None:
+            await self.leave(owner, stream)
+        elif begun != stream and self.limits.live_answers:
             live = self._live(owner)
-            await self.log.run(Rank(live, other, self.log.clock.now_ms()), Unrank(live, (stream,)))
+            try:
+                await self.log.run(Rank(live, begun, self.log.clock.now_ms()), Unrank(live, (stream,)))
+            except (Unavailable, Rejected):
+                _logger.warning("place_not_kept", extra={"stream": begun})  # the answer is on its way all the same
 
     # -- allowances ---------------------------------------------------------------------------------
 

@@ -104,10 +104,7 @@ class Starter:
         except ApiError:
             await gate.leave(request.owner, stream)
             raise
-        if not started.created:
-            await gate.leave(request.owner, stream)
-        elif started.stream != stream:
-            await gate.hand_over(request.owner, stream, started.stream)
+        await gate.keep(request.owner, stream, started.stream if started.created else None)
         return started
 
     async def _start(self, request: StartRequest, stream: str) -> Started:

@@ -13,7 +13,7 @@ from holdfast.errors import ApiError, Unavailable
 from holdfast.gate import Gate
 from holdfast.identity import digest
 from holdfast.limits import Limits
-from holdfast.operations import Append, Enter, Operation, Ranked
+from holdfast.operations import Append, Enter, Operation, Rank, Ranked
 from holdfast.records import Stop
 from holdfast.requests import StartRequest
 from holdfast.start import Started, Starter
@@ -214,6 +214,33 @@ async def test_one_answer_takes_one_place() -> None:
     assert await stage.places() == [started[0].stream]
     assert (await stage.start()).created
     assert (await stage.refused()).code == "limit_live"
+
+
+@virtual
+async def test_a_repeat_after_the_end_takes_no_place() -> None:
+    """Rules S2 and N2: whoever joins an answer that is over has every place for others."""
+    stage = Guarded(live_answers=1)
+    for key in ("k", "l"):
+        started = await stage.start(key=key)
+        await stage.end(started.stream)
+    assert not (await stage.start(key="k")).created
+    assert await stage.places() == []
+    await stage.start()
+
+
+@virtual
+async def test_a_place_that_cannot_be_kept_costs_nobody_the_answer() -> None:
+    """Rule N2: the store fails when all is done but the count: the answer was begun, and the client is told so."""
+    stage = Guarded(live_answers=2)
+    stage.port._when = _opens
+    stage.port.rescript([], then=LOST_REQUEST)
+    starting = asyncio.create_task(stage.start(key="k"))
+    await asyncio.sleep(0.01)
+    starting.cancel()
+    await asyncio.wait({starting})
+    stage.port._when = lambda operations: isinstance(operations[0], Rank)
+    assert (await stage.start(key="k")).created
+    assert len(stage.queue.messages) == 1
 
 
 @pytest.mark.parametrize("chat", [None, "c"])
