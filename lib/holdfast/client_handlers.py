@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from holdfast import history, sse, tokens
 from holdfast.access import Access
@@ -18,6 +18,7 @@ from holdfast.guard import page_policy
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
 from holdfast.requests import StartRequest, parse_chat, parse_start
+from holdfast.seats import RETRY_SECONDS, ReadersFull, SeatedResponse
 from holdfast.start import Started
 from holdfast.status import report
 from holdfast.subscribe import Beat, Reading, Sight
@@ -57,9 +58,12 @@ class ClientHandlers(Handlers):
         owner = (await self._services.auth.starting(request)).owner
         body = await self._body(request)
         wanted = parse_chat(body, owner, request.headers.get("idempotency-key"))
+        if self._services.readers.is_full:
+            raise ReadersFull("Nothing was started.")
         started = await self._started(request, wanted)
         reading = await self._open(request, started.stream, Access(owner))
-        return self._services.auth.hand_over(request, self._stream(request, reading))
+        streamed = self._stream(request, reading, insist=started.created)
+        return self._services.auth.hand_over(request, streamed)
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -81,7 +85,12 @@ class ClientHandlers(Handlers):
             return Response(sse.retry(_RETRY_FAULT_MS), headers=_headers(stream))
         if reading.complete:
             return Response(status_code=204)
-        return self._stream(request, reading, access)
+        try:
+            return self._stream(request, reading, access)
+        except ReadersFull:
+            # As above: whoever is told 429 never comes back, and who is told nothing but when, comes back (rule N4).
+            told = {"retry-after": str(RETRY_SECONDS), "x-holdfast-limit": "limit_readers"}
+            return Response(sse.retry(RETRY_SECONDS * 1000), headers=_headers(reading.stream) | told)
 
     async def resume_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}/stream``: the live answer of a chat from its beginning, for ``useChat``."""
@@ -142,7 +151,7 @@ class ClientHandlers(Handlers):
     async def _started(self, request: Request, wanted: StartRequest) -> Started:
         """Start or join, and say so in the log."""
         began = self._services.clock.now_ms()
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._services.starter(self._origin(request)).start(wanted, self._address(request))
         told: dict[str, Any] = {"stream": started.stream, "joined": not started.created}
         told |= {"chat": wanted.chat_id is not None, "messages": len(wanted.messages)}
         if self._settings.log_prompts:
@@ -163,7 +172,9 @@ class ClientHandlers(Handlers):
     async def _open(self, request: Request, stream: str, access: Access, cursor: Cursor | None = None) -> Reading:
         return await self._services.subscriber(self._origin(request)).open(stream, access, cursor)
 
-    def _stream(self, request: Request, reading: Reading, access: Access | None = None) -> Response:
+    def _stream(
+        self, request: Request, reading: Reading, access: Access | None = None, *, insist: bool = False
+    ) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
         if access is not None and access.token is not None:
@@ -174,7 +185,10 @@ class ClientHandlers(Handlers):
         if request.method == "HEAD":
             return Response(headers=headers)
         states = request.query_params.get("state") == "1"
-        return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
+        seat = self._services.readers.enter(reading.stream, insist=insist)
+        if seat is None:
+            raise ReadersFull
+        return SeatedResponse(seat, _events(reading, seconds, states=states), headers)
 
 
 def _unknown_chat() -> ApiError:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp
 
+from holdfast.adapters.platform import platform_of
 from holdfast.errors import SettingsError
 from holdfast.guard import Contained
 from holdfast.logs import configure
@@ -40,7 +41,7 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, Lam
             "HOLDFAST_PUBLIC_URL is not set. Set it to the address at which QStash reaches this deployment."
         )
     configure(settings.log_level)
-    services = build(settings)
+    services = build(settings, platform_of(env))
     if "publish" in served:
         services.sigterm.install()
         if settings.generator:

@@ -101,4 +101,12 @@ def cannot_continue(generate: Generator) -> Generator:
 
 def text_of(message: UIMessage) -> str:
     """The visible text of a UI message: its text parts, joined."""
-    return "".join(part.get("text", "") for part in message.get("parts", ()) if part.get("type") == "text")
+    return "".join(texts_of(message))
+
+
+def texts_of(message: UIMessage) -> Iterator[str]:
+    """The text of each text part of a message, whoever wrote it: what is no part or no text is passed over."""
+    parts = message.get("parts")
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and part.get("type") == "text" and isinstance(text := part.get("text"), str):
+            yield text

@@ -45,7 +45,7 @@ _ALLOWED_METHODS: Final = "GET, HEAD, POST, DELETE"
 #: ``user-agent`` is set by the AI SDK, which some browsers take for a header of the page's own.
 _ALLOWED_HEADERS: Final = ("authorization", "content-type", "idempotency-key", "last-event-id", "user-agent")
 _OWN_HEADER: Final = re.compile(r"x-holdfast-[a-z0-9-]{1,40}", re.ASCII)
-_EXPOSED: Final = "location, retry-after, x-holdfast-stream"
+_EXPOSED: Final = "location, retry-after, x-holdfast-limit, x-holdfast-stream"
 _PREFLIGHT_SECONDS: Final = "600"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Their callers are no browsers and show a signature or a secret, which no browser adds by itself.

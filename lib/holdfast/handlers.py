@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from holdfast.adapters.platform import deadline_ms, own_origin
+from holdfast.adapters.platform import client_address, deadline_ms, own_origin
 from holdfast.errors import ApiError, SettingsError
 from holdfast.services import Services
 
@@ -35,6 +35,9 @@ class Handlers:
         if origin is None:
             raise SettingsError("HOLDFAST_PUBLIC_URL is not set, and the platform did not say where this function is.")
         return origin
+
+    def _address(self, request: Request) -> str:
+        return client_address(request.scope, request.headers, self._services.platform)
 
     def _deadline(self, request: Request) -> int:
         now = self._services.clock.now_ms()

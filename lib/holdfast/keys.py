@@ -49,6 +49,14 @@ class Keys:
         """That a code was used."""
         return f"{self.prefix}:claimed:{digest}"
 
+    def rate(self, kind: str, subject: str) -> str:
+        """What an owner or an address may still start."""
+        return f"{self.prefix}:rate:{kind}:{subject}"
+
+    def live(self, owner: str) -> str:
+        """An owner's answers that may be live, by the time at which they were started."""
+        return f"{self.prefix}:live:{owner}"
+
     def turns(self, chat: str) -> str:
         return f"{self.prefix}:chat:{chat}:turns"
 

@@ -83,11 +83,11 @@ OPERATIONS: Final = (
     # -- clients: starting and stopping
     Operation(
         "post", "/api/streams", "startStream", "Start an answer, or join the one that the same request started.",
-        {202: "Started"}, (*_BODY, *_WRITE, 409, 422, *_ASK), "Start", _START, _ANYBODY,
+        {202: "Started"}, (*_BODY, *_WRITE, 409, 422, 429, *_ASK), "Start", _START, _ANYBODY,
     ),
     Operation(
         "post", "/api/chat", "startChat", "Start as the AI SDK does, and stream the answer in the same response.",
-        {200: _SSE}, (*_BODY, *_WRITE, 404, 409, 410, 422, *_ASK), "Chat", _START, _ANYBODY,
+        {200: _SSE}, (*_BODY, *_WRITE, 404, 409, 410, 422, 429, *_ASK), "Chat", _START, _ANYBODY,
     ),
     Operation(
         "post", "/api/streams/{id}/stop", "stopStream", "End an answer; what was written stays. Idempotent.",
@@ -109,7 +109,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/api/chat/{id}/stream", "resumeChat", "The live answer of a chat from its beginning, else 204.",
-        {200: _SSE, 204: None}, (404, 410, *_ASK), None, ("ChatId",), _OWNER,
+        {200: _SSE, 204: None}, (404, 410, 429, *_ASK), None, ("ChatId",), _OWNER,
     ),
     # -- clients: chats as a whole
     Operation(
@@ -232,6 +232,6 @@ def _error(status: int, what: str) -> _Json:
     # A delivery that is turned away says its verdict, for whoever looks at QStash's log.
     schema = {"anyOf": [ref("Error"), ref("Verdict")]} if status in {489, 503} else ref("Error")
     told: _Json = {"description": what, "content": {_JSON: {"schema": schema}}}
-    if status == 503:
+    if status in {429, 503}:
         told["headers"] = {"retry-after": {"schema": {"type": "string"}, "description": "seconds"}}
     return told

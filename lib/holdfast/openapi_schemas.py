@@ -169,6 +169,7 @@ ERRORS: Final[dict[int, str]] = {
     413: "The body or the conversation is too large.",
     415: "The body was not sent as application/json.",
     422: "A field is missing or wrong, and `field` names it; or an Idempotency-Key was used for another request.",
+    429: "Too many starts, live answers or readers; the code says which. Try again after `Retry-After`.",
     489: "A message that nobody here enqueued: QStash does not repeat it.",
     500: "Nobody foresaw it; the function's log says what.",
     501: "Written by a newer release.",

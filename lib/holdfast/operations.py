@@ -135,8 +135,34 @@ class Score:
     member: str
 
 
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Put a member into a ranked set that holds at most ``limit`` → None once it is in, else all that fill the set.
+
+    What keeps it out comes as a list of (member, score) in order, and changes nothing but for what is taken out. A
+    member that is in already is let in again, whatever the limit.
+
+    Attributes:
+        key: the set.
+        member: who wants in.
+        score: its score.
+        limit: how many members the set may hold, at least one.
+        below: members with a score up to this are taken out first.
+        gone: members that are taken out first.
+        ttl_ms: the set's new lifetime in milliseconds, where the member comes in.
+    """
+
+    key: str
+    member: str
+    score: int
+    limit: int
+    below: int
+    gone: tuple[str, ...]
+    ttl_ms: int
+
+
 type Operation = (
-    Append | Range | Last | Put | Get | GetMany | Drop | Keep | Rank | Unrank | Ranked | Crop | Newest | Score
+    Append | Range | Last | Put | Get | GetMany | Drop | Keep | Rank | Unrank | Ranked | Crop | Newest | Score | Enter
 )
 
 

@@ -57,6 +57,11 @@ class StartRequest:
         return digest(self.trigger, newest)
 
     @property
+    def is_one_turn(self) -> bool:
+        """Whether it is the same turn for ever: a message with an id is, one without may well be asked again."""
+        return self.trigger == "submit" and "id" in self.newest and self.target is None
+
+    @property
     def fingerprint(self) -> str:
         """What tells this request from another one under the same idempotency key."""
         return digest(self.messages, self.chat_id, self.trigger, self.target, self.extra)

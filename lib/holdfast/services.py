@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from holdfast.adapters.memory_rates import MemoryRates
+from holdfast.adapters.platform import Platform
 from holdfast.adapters.signals import DrainOnSigterm
 from holdfast.auth import Auth
 from holdfast.budget import Budget
 from holdfast.clock import Clock, SystemClock
 from holdfast.drain import Drain
 from holdfast.errors import SettingsError
+from holdfast.gate import Gate
 from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.keys import Keys
+from holdfast.limits import Limits, Rates
 from holdfast.log import Log
 from holdfast.logs import place
 from holdfast.observed import ObservedLog
@@ -26,6 +30,7 @@ from holdfast.operations import StreamLog
 from holdfast.pace import Pace
 from holdfast.publish import Publisher
 from holdfast.queue import Queue
+from holdfast.readers import Readers
 from holdfast.rescue import Rescuer
 from holdfast.retention import Cleaner
 from holdfast.settings import Settings
@@ -49,6 +54,8 @@ class Services:
         queue_to: the queue that delivers to the functions at a public origin.
         load_generator: makes the generator; called by the first publish.
         clock: time.
+        rates: the allowances that starts are limited by; without, they are counted in this process alone.
+        platform: what runs this process.
     """
 
     settings: Settings
@@ -56,6 +63,8 @@ class Services:
     queue_to: Callable[[str], Queue]
     load_generator: Callable[[], Generator]
     clock: Clock
+    rates: Rates | None = None
+    platform: Platform = "other"
 
     @cached_property
     def log(self) -> Log:
@@ -91,7 +100,28 @@ class Services:
     def starter(self, origin: str) -> Starter:
         """For the start routes."""
         settings = self.settings
-        return Starter(self.log, self.queue_to(origin), settings.retention_seconds, settings.chat_retention_seconds)
+        retained = settings.retention_seconds, settings.chat_retention_seconds
+        return Starter(self.log, self.queue_to(origin), *retained, self.gate)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """What limits starts."""
+        settings = self.settings
+        limits = Limits(
+            owner_starts=settings.max_starts_per_minute,
+            address_starts=settings.max_address_starts_per_minute,
+            live_answers=settings.max_live_answers,
+            prompt_chars=settings.max_prompt_chars,
+            history_messages=settings.max_history_messages,
+            history_bytes=settings.max_history_bytes,
+        )
+        rates = self.rates or MemoryRates(self.clock)
+        return Gate(self.log, rates, limits, settings.give_up_seconds, settings.max_answer_seconds)
+
+    @cached_property
+    def readers(self) -> Readers:
+        """Who reads in this process."""
+        return Readers(self.settings.max_stream_readers, self.settings.max_readers)
 
     def subscriber(self, origin: str) -> Subscriber:
         """For the routes that read."""
@@ -138,13 +168,15 @@ class Services:
         _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": place(error)})
 
 
-def build(settings: Settings) -> Services:
+def build(settings: Settings, platform: Platform = "other") -> Services:
     """Services over the real adapters; nothing is connected yet.
 
     Args:
         settings: the deployment's settings.
+        platform: what runs this process.
     """
     from holdfast.adapters.qstash import QStashQueue
+    from holdfast.adapters.ratelimit import UpstashRates
     from holdfast.adapters.upstash import UpstashLog
 
     queues: dict[str, Queue] = {}
@@ -165,7 +197,8 @@ def build(settings: Settings) -> Services:
         return queues[origin]
 
     store = UpstashLog(settings.redis_url, settings.redis_token, timeout=settings.request_timeout_seconds)
-    return Services(settings, store, queue_to, lambda: load_generator(settings), SystemClock())
+    rates = UpstashRates(store)
+    return Services(settings, store, queue_to, lambda: load_generator(settings), SystemClock(), rates, platform)
 
 
 def load_generator(settings: Settings) -> Generator:
@@ -184,6 +217,7 @@ def load_generator(settings: Settings) -> Generator:
             base_url=settings.openai_base_url,
             model=settings.model,
             system=settings.system,
+            max_output_tokens=settings.max_output_tokens,
         )
     module, _, name = settings.generator.partition(":")
     try:

@@ -72,6 +72,15 @@ class Settings:
     max_idle_attempts: int = 6
     max_interruptions: int = 50
     max_tokens: int = 5_000_000
+    max_output_tokens: int = 0
+    max_starts_per_minute: int = 30
+    max_address_starts_per_minute: int = 120
+    max_live_answers: int = 10
+    max_prompt_chars: int = 200_000
+    max_history_messages: int = 1_000
+    max_history_bytes: int = 4_000_000
+    max_stream_readers: int = 100
+    max_readers: int = 500
     allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
     log_prompts: bool = False
@@ -149,6 +158,17 @@ class Settings:
             max_idle_attempts=read.number("HOLDFAST_MAX_IDLE_ATTEMPTS", int, 6, low=1, high=1_000),
             max_interruptions=read.number("HOLDFAST_MAX_INTERRUPTIONS", int, 50, low=0, high=100_000),
             max_tokens=read.number("HOLDFAST_MAX_TOKENS", int, 5_000_000, low=1, high=10**12),
+            max_output_tokens=read.number("HOLDFAST_MAX_OUTPUT_TOKENS", int, 0, low=0, high=10**9),
+            max_starts_per_minute=read.number("HOLDFAST_MAX_STARTS_PER_MINUTE", int, 30, low=0, high=10_000),
+            max_address_starts_per_minute=read.number(
+                "HOLDFAST_MAX_ADDRESS_STARTS_PER_MINUTE", int, 120, low=0, high=10_000
+            ),
+            max_live_answers=read.number("HOLDFAST_MAX_LIVE_ANSWERS", int, 10, low=0, high=10_000),
+            max_prompt_chars=read.number("HOLDFAST_MAX_PROMPT_CHARS", int, 200_000, low=0, high=8_000_000),
+            max_history_messages=read.number("HOLDFAST_MAX_HISTORY_MESSAGES", int, 1_000, low=1, high=1_000),
+            max_history_bytes=read.number("HOLDFAST_MAX_HISTORY_BYTES", int, 4_000_000, low=1_000, high=4_000_000),
+            max_stream_readers=read.number("HOLDFAST_MAX_STREAM_READERS", int, 100, low=0, high=100_000),
+            max_readers=read.number("HOLDFAST_MAX_READERS", int, 500, low=0, high=100_000),
             allowed_origins=read.origins("HOLDFAST_ALLOWED_ORIGINS"),
             log_prompts=read.choice("HOLDFAST_LOG_PROMPTS", ("0", "1"), "0") == "1",
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",

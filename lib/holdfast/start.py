@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,15 +10,16 @@ from typing import Final
 from holdfast import history
 from holdfast.answer import Answer
 from holdfast.batching import size_of
-from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
+from holdfast.errors import ApiError, Rejected, Unavailable, Vanished
+from holdfast.gate import Gate
 from holdfast.history import History, Turn
 from holdfast.identity import created_ms, digest, message_id, new_stream_id
-from holdfast.log import GRACE_MS, Log
-from holdfast.operations import Drop, Get, Put, Score, Unrank
+from holdfast.log import Log
+from holdfast.operations import Drop, Score, Unrank
 from holdfast.queue import Queue
 from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
+from holdfast.repeats import Repeats
 from holdfast.requests import StartRequest
-from holdfast.stored import read_json
 from holdfast.turns import Plan, busy, deleted, plan_turn
 
 _logger = logging.getLogger("holdfast")
@@ -57,23 +57,29 @@ class Starter:
         queue: has the answer published.
         retention_seconds: how long a log stays after its end.
         chat_retention_seconds: how long a chat stays after its newest turn.
+        gate: limits starts; without one there are no limits.
     """
 
     log: Log
     queue: Queue
     retention_seconds: int
     chat_retention_seconds: int
+    gate: Gate | None = None
 
-    async def start(self, request: StartRequest) -> Started:
+    async def start(self, request: StartRequest, address: str = "") -> Started:
         """Open a log for a request and enqueue it, or join the one that answers it already.
+
+        Args:
+            request: the start.
+            address: where it comes from, for the limit per address.
 
         Raises:
             ApiError: 409 another answer of the chat is live, or it was deleted just now, 422 the key was used for
-                another request,
+                another request, 429 there were too many starts, 413 it is too large,
                 503 the store or the queue did not answer; then nothing is left behind.
         """
         try:
-            return await self._start(request)
+            return await self._let_in(request, address)
         except Vanished as error:
             raise deleted() from error  # with the answer that was to be stopped before this one
         except (Unavailable, Rejected) as error:
@@ -81,18 +87,35 @@ class Starter:
                 503, "store_unavailable", "The store did not answer. Nothing was started; try again.", retry_after=2
             ) from error
 
-    async def _start(self, request: StartRequest) -> Started:
+    async def _let_in(self, request: StartRequest, address: str) -> Started:
+        """Start within the limits; what is over them may still join what was let in before (rule N3)."""
         if request.newest["role"] != "user":
             raise ApiError(
                 422, "field_invalid", "messages: the newest message must be the user's.", extra={"field": "messages"}
             )
         stream = new_stream_id(self.log.clock.now_ms())
+        if (gate := self.gate) is None:
+            return await self._start(request, stream)
+        gate.limits.check_prompt(request)
+        if (refusal := await gate.enter(request.owner, address, stream)) is not None:
+            if (standing := await self._standing(request)) is None:
+                raise refusal
+            return standing
+        try:
+            started = await self._start(request, stream)
+        except ApiError:
+            await gate.leave(request.owner, stream)
+            raise
+        await gate.keep(request.owner, stream, started.stream if started.created else None)
+        return started
+
+    async def _start(self, request: StartRequest, stream: str) -> Started:
         if request.key is not None:
-            standing = await self._keyed(request, stream)
+            standing = await self._keys.claim(request, stream)
             if standing != stream and await self._repair(standing):
                 return Started(standing, created=False)
-            if standing != stream and (self._is_expired(standing) or await self.log.last(standing) is not None):
-                await self._keep_key(request, stream)  # its answer is gone, or never began: the key may serve again
+            if standing != stream and (self._keys.is_expired(standing) or await self.log.last(standing) is not None):
+                await self._keys.keep(request, stream)  # its answer is gone, or never began: the key may serve again
             else:
                 stream = standing
         if request.chat_id is None:
@@ -102,10 +125,10 @@ class Starter:
             try:
                 plan = await self._in_chat(request, chat, stream)
             except ApiError:
-                await self._forget_key(request)
+                await self._keys.forget(request)
                 raise
         if isinstance(plan, Started):
-            await self._keep_key(request, plan.stream)
+            await self._keys.keep(request, plan.stream)
             return plan
         return await self._open(request, plan)
 
@@ -186,49 +209,28 @@ class Starter:
             chat = history.of(self.log, queued)
             if chat is not None:
                 await chat.unclaim(Turn(plan.turn, plan.stream, ""))
-            await self._forget_key(request)
+            await self._keys.forget(request)
         except (Unavailable, Rejected):
             _logger.warning("start_not_rolled_back", extra={"stream": plan.stream})
         return True
 
     # -- the same request again ---------------------------------------------------------------------
 
-    async def _keyed(self, request: StartRequest, stream: str) -> str:
-        """Claim the idempotency key for a stream → the stream that has it, this one or an earlier request's."""
-        claim = Put(self._key(request), self._key_value(request, stream), self._key_ttl_ms, "absent")
-        _, stored = await self.log.run(claim, Get(claim.key))
-        match read_json(stored):
-            case {"stream": str(standing), "fingerprint": str(fingerprint)}:
-                pass
-            case _:
-                raise BadRecord("The store holds an Idempotency-Key that is malformed.")
-        if fingerprint != request.fingerprint:
-            raise ApiError(
-                422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."
-            )
-        return standing
-
-    async def _keep_key(self, request: StartRequest, stream: str) -> None:
-        """Point the idempotency key at the stream that answers its request after all."""
-        if request.key is not None:
-            await self.log.run(Put(self._key(request), self._key_value(request, stream), self._key_ttl_ms))
-
-    def _key_value(self, request: StartRequest, stream: str) -> str:
-        return json.dumps({"stream": stream, "fingerprint": request.fingerprint})
-
     @property
-    def _key_ttl_ms(self) -> int:
-        return self.retention_seconds * 1000 + GRACE_MS  # as long as the log that it stands for
+    def _keys(self) -> Repeats:
+        return Repeats(self.log, self.retention_seconds)
 
-    def _is_expired(self, stream: str) -> bool:
-        return self.log.clock.now_ms() - (created_ms(stream) or 0) > self.retention_seconds * 1000
-
-    def _key(self, request: StartRequest) -> str:
-        return self.log.keys.idempotency(digest(request.owner, request.key))
-
-    async def _forget_key(self, request: StartRequest) -> None:
-        if request.key is not None:
-            await self.log.run(Drop((self._key(request),)))
+    async def _standing(self, request: StartRequest) -> Started | None:
+        """The answer that a request has already, for one that may begin none."""
+        stream = await self._keys.find(request)
+        if stream is None and request.chat_id is not None:
+            chat = history.of_chat(self.log, request.owner, request.chat_id, self.chat_retention_seconds)
+            newest = await chat.newest_turn()
+            if newest is not None and newest.identity == request.turn_identity:
+                last = await self.log.last(newest.stream)
+                over = last is not None and is_terminal(last.record)
+                stream = newest.stream if request.is_one_turn or not over else None
+        return Started(stream, created=False) if stream is not None and await self._repair(stream) else None
 
     async def _repair(self, stream: str) -> bool:
         """Enqueue again what was opened and nobody began (rule S3) → whether there is an answer to join."""
@@ -267,6 +269,8 @@ class Starter:
             if newest is not None and self._period(created_ms(newest.stream)) != self._period(None):
                 await chat.renew(items)
             plan = plan_turn(request, items, number, stream)
+            if self.gate is not None:
+                plan = replace(plan, messages=self.gate.limits.trimmed(plan.messages))
             claimed = await chat.claim(number, stream, request.turn_identity)
             if claimed.stream == stream:
                 return plan
@@ -283,9 +287,7 @@ class Starter:
             return None
         if is_terminal(last.record):
             await self._settle(newest)
-            # A message with an id is one turn for ever; one without may well be asked again.
-            same_for_ever = request.trigger == "submit" and "id" in request.newest and request.target is None
-            repeats = same and same_for_ever and not _taken_back(last)
+            repeats = same and request.is_one_turn and not _taken_back(last)
             return Started(newest.stream, created=False) if repeats else None
         answer = message_id(newest.stream)
         if same or (request.trigger == "regenerate" and request.target in {None, answer}):

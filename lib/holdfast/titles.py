@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from holdfast.generation import UIMessage
+from holdfast.generation import UIMessage, texts_of
 
 #: Characters of a title, the ellipsis included.
 MOST_CHARACTERS: Final = 80
@@ -20,8 +20,7 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 
 def title_of(question: UIMessage) -> str:
     """The title of a chat that begins with a question: at most 80 characters; empty where it has no text."""
-    texts = (part["text"] for part in question["parts"] if part["type"] == "text" and isinstance(part.get("text"), str))
-    text = " ".join("".join(_plain(character) for character in " ".join(texts)[:_LOOKED_AT]).split())
+    text = " ".join("".join(_plain(character) for character in " ".join(texts_of(question))[:_LOOKED_AT]).split())
     if len(text) <= MOST_CHARACTERS:
         return text
     cut = MOST_CHARACTERS - 1

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from standins.redis_corrections import corrected
 from standins.redis_replies import Failure, Reply
 from standins.redis_rules import Command, RefusedError, name_of, unavailable
+from standins.redis_scripts import runnable
 
 _MAX_CONNECTIONS = 4096  # one for each request under way and each subscriber; a stand-in has no reason to queue
 
@@ -66,7 +67,7 @@ class Backend:
                 if replies:
                     # fakeredis never waits: without this a pipeline would look atomic, which it is not.
                     await asyncio.sleep(0)
-                replies.append(self._settled(command, await _ask(connection, command)))
+                replies.append(self._settled(command, await _ask(connection, runnable(command, fake=self._fake))))
         return replies
 
     async def transaction(self, commands: Sequence[Command]) -> list[Reply] | Failure:
@@ -79,7 +80,7 @@ class Backend:
             UnreachableError: the database could not be asked.
         """
         async with self._connection() as connection:
-            framed = [[b"MULTI"], *commands, [b"EXEC"]]
+            framed = [[b"MULTI"], *(runnable(command, fake=self._fake) for command in commands), [b"EXEC"]]
             # One write: fakeredis runs it without a pause, and a lost connection cannot leave half a transaction.
             await connection.send_packed_command(connection.pack_commands(framed))
             answers = [await _read(connection) for _ in framed]

@@ -15,6 +15,11 @@ SETTINGS = {
     # Publishers hand off and responses end after less than this: both happen in every run.
     "HOLDFAST_MAX_SECONDS": "20",
     "HOLDFAST_LOG_LEVEL": "WARNING",
+    # One client asks for a thousand answers, and reads each of them often.
+    "HOLDFAST_MAX_STARTS_PER_MINUTE": "0",
+    "HOLDFAST_MAX_ADDRESS_STARTS_PER_MINUTE": "0",
+    "HOLDFAST_MAX_LIVE_ANSWERS": "1000",
+    "HOLDFAST_MAX_READERS": "0",
 }
 
 #: Tries of a delivery after the first, by the functions process that enqueued it: with one, retries run out often.

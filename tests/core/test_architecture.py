@@ -20,9 +20,9 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "auth", "chat_handlers", "cli", "_cli", "client", "client_handlers", "client_reader",
+        "", "adapters", "auth", "chat_handlers", "_cli", "cli", "client", "client_handlers", "client_reader",
         "client_types", "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
-        "machine_handlers", "observed", "openapi", "openapi_schemas", "origins", "replies", "services",
+        "machine_handlers", "observed", "openapi", "openapi_schemas", "origins", "replies", "seats", "services",
         "session_handlers", "settings", "share_handlers", "_testing", "testing", "web",
     }
 )  # fmt: skip
@@ -208,11 +208,14 @@ def test_subscribing_imports_no_model_and_no_queue() -> None:
     """``functions.subscribe`` starts without openai, pydantic and qstash, and without the others' settings."""
     loaded = _loaded("functions.subscribe", "CRON_SECRET", "OPENAI_API_KEY", "QSTASH_CURRENT_SIGNING_KEY")
     assert "starlette" in loaded
-    assert not loaded & {"cryptography", "jwt", "openai", "pydantic", "qstash", "standins"}
+    assert not loaded & {"cryptography", "jwt", "openai", "pydantic", "qstash", "standins", "upstash_ratelimit"}
 
 
 @pytest.mark.parametrize("function", ["app", "start", "publish", "cleanup"])
 def test_functions_start_without_stand_ins(function: str) -> None:
-    """Every function can be imported by itself and loads no stand-in, nor what the stand-ins are made of."""
+    """Every function can be imported by itself and loads no stand-in, nor what the stand-ins are made of; what only a
+    start needs comes with the first start.
+    """
     loaded = _loaded(f"functions.{function}")
+    assert "upstash_ratelimit" not in loaded
     assert not loaded & {"fakeredis", "redis", "standins", "uvicorn", "watchfiles"}

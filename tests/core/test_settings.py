@@ -101,6 +101,15 @@ _NUMBERS: dict[str, tuple[str, str, str]] = {
     "HOLDFAST_MAX_IDLE_ATTEMPTS": ("max_idle_attempts", "1", "1000"),
     "HOLDFAST_MAX_INTERRUPTIONS": ("max_interruptions", "0", "100000"),
     "HOLDFAST_MAX_TOKENS": ("max_tokens", "1", "1000000000000"),
+    "HOLDFAST_MAX_OUTPUT_TOKENS": ("max_output_tokens", "0", "1000000000"),
+    "HOLDFAST_MAX_STARTS_PER_MINUTE": ("max_starts_per_minute", "0", "10000"),
+    "HOLDFAST_MAX_ADDRESS_STARTS_PER_MINUTE": ("max_address_starts_per_minute", "0", "10000"),
+    "HOLDFAST_MAX_LIVE_ANSWERS": ("max_live_answers", "0", "10000"),
+    "HOLDFAST_MAX_PROMPT_CHARS": ("max_prompt_chars", "0", "8000000"),
+    "HOLDFAST_MAX_HISTORY_MESSAGES": ("max_history_messages", "1", "1000"),
+    "HOLDFAST_MAX_HISTORY_BYTES": ("max_history_bytes", "1000", "4000000"),
+    "HOLDFAST_MAX_STREAM_READERS": ("max_stream_readers", "0", "100000"),
+    "HOLDFAST_MAX_READERS": ("max_readers", "0", "100000"),
 }
 
 

@@ -223,3 +223,13 @@ def test_any_mark_of_a_lost_answer(mark: str) -> None:
         fine(await app.clean(), 200)
 
     run(check())
+
+
+@virtual
+async def test_a_question_without_parts_has_no_title() -> None:
+    """A first record whose newest message a stranger wrote without parts is answered, settled and listed."""
+    app = App()
+    bare = queued(owner=OWNER, messages=[{"role": "user", "id": "q"}], chat_id="c", turn=1, asks=True)
+    stream = await stored(app, [], bare)
+    body = json.dumps({"stream": stream, "attempt": 1}).encode()
+    assert (await app.deliver(body)).status in {200, 489}

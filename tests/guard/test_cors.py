@@ -42,7 +42,7 @@ async def test_a_listed_origin_may_read_with_credentials() -> None:
     wanted = {
         "access-control-allow-origin": LISTED,
         "access-control-allow-credentials": "true",
-        "access-control-expose-headers": "location, retry-after, x-holdfast-stream",
+        "access-control-expose-headers": "location, retry-after, x-holdfast-limit, x-holdfast-stream",
     }
     for path in ("/healthz", f"/api/streams/{app.stream_id()}/status", "/api/nothing"):
         reply = await app.ask("GET", path, headers=[origin(LISTED)])

@@ -34,6 +34,6 @@ def test_a_server_with_an_access_log(tmp_path: Path) -> None:
             process.wait(20)
     text = log.read_text()
     assert '"GET /healthz?... HTTP/1.1" 200' in text
-    assert re.search(r'"event": "refused".*"status": 503, "code": "not_started"', text)
+    assert re.search(r'"event": "refused".*"status": 503, "code": "store_unavailable"', text)
     assert "canary" not in text
     assert "private-" not in text

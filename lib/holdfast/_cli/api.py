@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from holdfast._cli.kept import Kept
-from holdfast._cli.problem import GAVE_UP, USAGE, Problem
+from holdfast._cli.problem import FAILED, GAVE_UP, USAGE, Problem
 from holdfast._cli.screen import printable
 from holdfast.client_reader import LATER, retry_after_seconds
 from holdfast.clock import Clock
@@ -18,6 +18,7 @@ from holdfast.clock import Clock
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 5.0
+_TOO_MANY = 429
 
 
 def checked_base(url: str) -> str:
@@ -157,6 +158,7 @@ async def _call(
     delay = _FIRST_DELAY
     while True:
         wait: float | None = None
+        limited = False
         try:
             response = await client.request(method, url, headers=headers, json=body, timeout=_TIMEOUT)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
@@ -173,9 +175,11 @@ async def _call(
                 raise _refusal(response, place)
             reason = str(_refusal(response, place))
             wait = retry_after_seconds(response.headers)
+            limited = response.status_code == _TOO_MANY
         wait = max(wait or 0.0, delay * random.uniform(1.0, 1.3))  # noqa: S311 - spreads load, hides nothing
         if clock.monotonic() + wait >= give_up_at:
-            raise Problem(reason, GAVE_UP)
+            # A limit is an answer: nothing was begun that could go on.
+            raise Problem(reason, FAILED if limited else GAVE_UP)
         waiting(reason)
         await clock.sleep(wait)
         delay = min(delay * 2, _LONGEST_DELAY)

@@ -13,6 +13,7 @@ from holdfast.operations import (
     Append,
     Crop,
     Drop,
+    Enter,
     Get,
     GetMany,
     Keep,
@@ -102,6 +103,8 @@ class MemoryLog:
                 return True
             case Rank() | Unrank() | Ranked() | Crop() | Newest() | Score():
                 return self._ranked(op)
+            case Enter():
+                return self._enter(op)
 
     def _append(self, op: Append) -> bool | None:
         stream = self._get(op.key)
@@ -121,6 +124,16 @@ class MemoryLog:
             return []
         low = (bisect_right if op.exclusive else bisect_left)(stream.ids, op.start)
         return stream.slice(low, None if op.limit is None else low + op.limit)  # type: ignore[no-any-return]
+
+    def _enter(self, op: Enter) -> list[tuple[str, int]] | None:
+        aged = tuple(member for member, _ in self._ranked(Ranked(op.key, op.below)))
+        self._ranked(Unrank(op.key, (*aged, *op.gone)))
+        standing: list[tuple[str, int]] = self._ranked(Ranked(op.key))
+        if len(standing) >= op.limit and op.member not in dict(standing):
+            return standing
+        self._ranked(Rank(op.key, op.member, op.score))
+        self._one(Keep(op.key, op.ttl_ms))
+        return None
 
     def _drop(self, key: str) -> bool:
         existed = self._get(key) is not None

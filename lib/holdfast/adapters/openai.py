@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from holdfast.adapters.messages import standing
 from holdfast.adapters.openai_background import Background
-from holdfast.adapters.openai_bodies import chat_body, parameters, response_body
+from holdfast.adapters.openai_bodies import capped, chat_body, parameters, response_body
 from holdfast.adapters.openai_chat import speak_chat
 from holdfast.adapters.openai_continue import Strategy, strategy_for
 from holdfast.adapters.openai_parts import Parts
@@ -36,6 +36,7 @@ def openai_generator(
     api_key: str,
     base_url: str = "",
     continuation: Continuation = "auto",
+    max_output_tokens: int = 0,
     model: str,
     poll: float = 1.0,
     system: str = "",
@@ -55,6 +56,8 @@ def openai_generator(
         api_key: sent as a bearer token.
         base_url: where the API is, OpenAI's own by default.
         continuation: how ``chat`` has a partial answer continued; ``auto`` chooses by base URL and model.
+        max_output_tokens: tokens that an answer may have, whatever its request asks for; 0 leaves it to the request,
+            and without one to the provider.
         model: the model's name; a request may name another one, see ``parameters``.
         poll: seconds between the first two looks at a background response that cannot be streamed any more; the
             pauses grow to five seconds.
@@ -84,7 +87,7 @@ def openai_generator(
     async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
         # The SDK takes a second and more to load: in a thread, so that leases and readers of this process go on.
         await asyncio.to_thread(importlib.import_module, "openai")
-        chosen = parameters(request.extra)
+        chosen = capped(parameters(request.extra), max_output_tokens)
         name = chosen.pop("model", model)
         way = strategy_for(url, name) if continuation == "auto" else Strategy(continuation)
         call = _Call(client, url, name, system, request, chosen)

@@ -101,6 +101,11 @@ def parameters(extra: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def capped(chosen: dict[str, Any], most: int) -> dict[str, Any]:
+    """Parameters that ask for no more than so many output tokens; 0 for no limit."""
+    return {**chosen, "max_output_tokens": min(chosen.get("max_output_tokens", most), most)} if most else chosen
+
+
 def _between(low: float, high: float) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, assert_never
 
 import httpx
@@ -16,6 +16,7 @@ from holdfast.operations import (
     Append,
     Crop,
     Drop,
+    Enter,
     Get,
     GetMany,
     Keep,
@@ -36,6 +37,19 @@ type _Command = list[str | int]
 
 #: The one field of every entry: its record as JSON.
 _FIELD = "r"
+
+#: ``Enter``: counting and coming in must be one step. The first line has Upstash lock this key alone, where a script
+#: by default locks the database.
+_ENTER = """#!lua flags=allow-key-locking
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
+for index = 6, #ARGV do redis.call('ZREM', KEYS[1], ARGV[index]) end
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
+  return redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return false
+"""
 
 
 class UpstashLog:
@@ -58,10 +72,25 @@ class UpstashLog:
     async def apply(self, *operations: Operation) -> Sequence[Any]:
         """Carry out operations; see ``StreamLog.apply``. Several go as one ``/multi-exec``."""
         commands = [_command(operation) for operation in operations]
+
+        async def answered(client: Redis) -> Sequence[Any]:
+            results = await _send(client, commands)
+            return [_result(operation, result) for operation, result in zip(operations, results, strict=True)]
+
+        return await self.use(answered)
+
+    async def use[T](self, call: Callable[[Redis], Coroutine[Any, Any, T]]) -> T:
+        """What a call of the SDK returns, bounded in time and with the store's own errors.
+
+        Args:
+            call: given the client; it must make one request.
+
+        Raises:
+            Unavailable, Rejected: as for ``StreamLog.apply``.
+        """
         client = self._connected()
         try:
-            results = await self._calls.wait(_send(client, commands), self._timeout)
-            return [_result(operation, result) for operation, result in zip(operations, results, strict=True)]
+            return await self._calls.wait(call(client), self._timeout)
         except UpstashError as error:
             raise Rejected("Redis refused a command.") from error
         except (httpx.HTTPError, TimeoutError) as error:
@@ -131,6 +160,8 @@ def _command(op: Operation) -> _Command:  # noqa: C901 - a table of commands
             return ["ZREVRANGE", key, 0, 0, "WITHSCORES"]
         case Score(key, member):
             return ["ZSCORE", key, member]
+        case Enter(key, member, score, limit, below, gone, ttl_ms):
+            return ["EVAL", _ENTER, 1, key, member, score, limit, below, ttl_ms, *gone]
     assert_never(op)
 
 
@@ -154,6 +185,8 @@ def _result(op: Operation, raw: Any) -> Any:
             return None
         case Ranked():
             return _scored(raw)
+        case Enter():
+            return None if raw is None else _scored(raw)
         case Newest():
             return next(iter(_scored(raw)), None)
         case Score():
