@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 
 from holdfast import history, sse, tokens
 from holdfast.answer import Answer
+from holdfast.continuing import continued, retold
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
+from holdfast.generation import Part
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
 from holdfast.requests import parse_chat, parse_start
@@ -83,7 +85,9 @@ class ClientHandlers(Handlers):
             return Response(status_code=204)
         if is_terminal(last.record) and last.record.at + _REPLAY_MS < self._services.clock.now_ms():
             return Response(status_code=204)
-        return self._stream(request, await self._open(request, turn.stream))
+        reading = await self._open(request, turn.stream)
+        before = continued(reading.queued)
+        return self._stream(request, reading, () if before is None else tuple(retold(before["parts"])))
 
     async def read_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}``: the conversation as UI messages, and the live stream if there is one."""
@@ -146,21 +150,21 @@ class ClientHandlers(Handlers):
     async def _open(self, request: Request, stream: str, cursor: Cursor | None = None) -> Reading:
         return await self._services.subscriber(self._origin(request)).open(stream, cursor)
 
-    def _stream(self, request: Request, reading: Reading) -> Response:
+    def _stream(self, request: Request, reading: Reading, before: Sequence[Part] = ()) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
         headers = _headers(reading.stream)
         if request.method == "HEAD":
             return Response(headers=headers)
         states = request.query_params.get("state") == "1"
-        return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
+        return StreamingResponse(_events(reading, seconds, before, states=states), headers=headers)
 
 
 def _headers(stream: str) -> dict[str, str]:
     return sse.HEADERS | {"x-holdfast-stream": stream}
 
 
-async def _events(reading: Reading, seconds: float, *, states: bool) -> AsyncIterator[bytes]:
+async def _events(reading: Reading, seconds: float, before: Sequence[Part], *, states: bool) -> AsyncIterator[bytes]:
     # The first byte goes out at once, so that the client knows that it is connected.
     yield sse.HEARTBEAT + sse.retry(_RETRY_CUT_MS)
     frames = reading.frames(seconds)
@@ -174,6 +178,9 @@ async def _events(reading: Reading, seconds: float, *, states: bool) -> AsyncIte
             elif frame.chunk is None:
                 yield sse.done(frame.cursor)
                 return
+            elif before and frame.chunk["type"] == "start":
+                # In one piece, whose id is that of the start: a reader has all of it or nothing.
+                yield b"".join([*map(sse.bare, [frame.chunk, *before[:-1]]), sse.event(frame.cursor, before[-1])])
             else:
                 yield sse.event(frame.cursor, frame.chunk)
     except (Unavailable, Rejected, Vanished):

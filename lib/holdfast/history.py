@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.answer import Answer
+from holdfast.continuing import continued, joined
 from holdfast.endings import ending_chunk
 from holdfast.errors import BadRecord, Rejected
 from holdfast.generation import UIMessage
@@ -164,6 +165,10 @@ async def settle(log: Log, answer: Answer) -> None:
     operations = _entering(history, answer.queued)
     answer.builder.add(ending_chunk(answer.end[1]))
     message = answer.builder.settled()
+    if before := continued(answer.queued):
+        # One message from here on: what it was before goes with the turn's question, which it stood for.
+        message = joined(before, message)
+        operations += _dropping(history, [f"{answer.queued.turn}.0"])
     if message["parts"]:
         operations += _writing(history, f"{answer.queued.turn}.1", answer.queued.turn, message)
     if sum(len(each.value) for each in operations if isinstance(each, Put)) < _MOST_TOGETHER:
@@ -212,12 +217,17 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
         Keep(keys.chats, history.ttl_ms),
     ]
     if queued.drops:
-        # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
-        operations += [Put(keys.message(chat, member), _DROPPED, history.ttl_ms) for member in queued.drops]
-        operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
+        operations += _dropping(history, queued.drops)
     if queued.asks:
         operations += _writing(history, f"{queued.turn}.0", queued.turn, queued.messages[-1])
     return operations
+
+
+def _dropping(history: History, members: list[str]) -> list[Operation]:
+    keys, chat = history.log.keys, history.chat
+    # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+    marks: list[Operation] = [Put(keys.message(chat, member), _DROPPED, history.ttl_ms) for member in members]
+    return [*marks, Unrank(keys.history(chat), tuple(members))]
 
 
 def _writing(history: History, member: str, turn: int, message: UIMessage) -> list[Operation]:
