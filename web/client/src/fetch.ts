@@ -1,7 +1,7 @@
 /** A `fetch` for the AI SDK's `DefaultChatTransport`: one answer, over any number of connections. */
 
 import { FollowError } from "./errors.js";
-import { Follower, isEventStream, type Followed } from "./follower.js";
+import { Follower, isEventStream, type Connect, type Followed } from "./follower.js";
 import { askingForStates, fetchOf, type FollowOptions } from "./options.js";
 import { isRepeatable, sendStart } from "./start.js";
 import { absolute, reading } from "./stream.js";
@@ -66,7 +66,10 @@ export function followFetch(options: FollowFetchOptions = {}): typeof globalThis
     const streamUrl = absolute(options.streamUrl?.(stream, answeredBy) ?? besideChat(stream, answeredBy));
     options.onStream?.(stream, streamUrl);
     const again: FollowOptions = { ...options, credentials, headers: options.headers ?? readingPart(headers) };
-    const connect = reading(states ? askingForStates(streamUrl) : streamUrl, again);
+    const goOn = reading(states ? askingForStates(streamUrl) : streamUrl, again);
+    // As long as nothing was read, a resume is asked for again: its route may tell more than the stream's own.
+    const anew = method === "GET" ? reading(target, again) : goOn;
+    const connect: Connect = (cursor, ending) => (cursor === undefined ? anew : goOn)(cursor, ending);
     const follower = new Follower(connect, again, over.signal);
     return new Response(bodyOf(follower.events({ response, abort: first }), over), {
       status: response.status,
@@ -117,5 +120,5 @@ function bodyOf(events: AsyncGenerator<Followed, void, undefined>, over: AbortCo
 
 function encode({ cursor, data }: Followed): string {
   const lines = data.split("\n").map((line) => `data: ${line}\n`);
-  return `${cursor === "" ? "" : `id: ${cursor}\n`}${lines.join("")}\n`;
+  return `${cursor === undefined ? "" : `id: ${cursor}\n`}${lines.join("")}\n`;
 }

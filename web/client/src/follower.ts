@@ -17,8 +17,8 @@ const PROVING_MS = 1_000;
 
 /** One part of an answer, or its end. */
 export interface Followed {
-  /** Going on from here yields exactly what comes after this part. */
-  readonly cursor: string;
+  /** Going on from here yields exactly what comes after this part; undefined where the part has no id of its own. */
+  readonly cursor: string | undefined;
   /** The event's data as it was sent. */
   readonly data: string;
   /** The part; undefined for `[DONE]`. */
@@ -114,6 +114,7 @@ export class Follower {
 
   async *#connection({ response, abort }: Connection): AsyncGenerator<Followed, void, undefined> {
     const here: string[] = [];
+    const held: Followed[] = [];
     const decoder = new EventDecoder(this.#cursor);
     const openedAt = this.#time.now();
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -131,9 +132,7 @@ export class Follower {
         const events = this.#decode(decoder, value);
         if (decoder.comments > heartbeats) this.#beats(this.#time.now() - openedAt);
         for (const event of events) {
-          const followed = this.#take(event, here);
-          if (followed === undefined) continue;
-          yield followed;
+          yield* this.#take(event, here, held);
           if (this.#outcome !== undefined) return;
         }
       }
@@ -154,32 +153,33 @@ export class Follower {
     }
   }
 
-  /** What an event gives the caller, if anything. */
-  #take(event: ServerSentEvent, here: string[]): Followed | undefined {
-    if (event.event !== "message") return undefined;
-    if (event.data === "[DONE]") {
-      this.#live();
-      this.#outcome = outcomeOf(this.#last);
-      this.#cursor = event.lastId;
-      return { cursor: event.lastId, data: event.data, chunk: undefined };
-    }
-    const chunk = parseChunk(event.data);
-    if (chunk === undefined) {
+  /** What an event gives the caller: itself, and what it completes; or nothing. */
+  #take(event: ServerSentEvent, here: string[], held: Followed[]): Followed[] {
+    if (event.event !== "message") return [];
+    const chunk = event.data === "[DONE]" ? undefined : parseChunk(event.data);
+    if (chunk === undefined && event.data !== "[DONE]") {
       throw new FollowError("refused", "The stream carries an event that is no chunk.", { cursor: this.#cursor });
     }
-    const writer = event.ownId ? undefined : writerOf(chunk);
+    const writer = chunk === undefined || event.ownId ? undefined : writerOf(chunk);
     if (writer !== undefined) {
       this.#writer = writer;
       this.#lives = false; // to be told anew
     }
     this.#live();
-    if (writer !== undefined) return undefined;
-    const key = `${event.lastId} ${chunk.type}`;
-    if (event.ownId && this.#seen.has(key)) return undefined;
-    if (event.ownId) here.push(key);
-    if (event.lastId !== "") this.#cursor = event.lastId;
-    this.#last = chunk;
-    return { cursor: event.lastId, data: event.data, chunk };
+    if (writer !== undefined) return [];
+    if (chunk !== undefined && !event.ownId) {
+      // It belongs to the next one that has an id: a connection that is cut before that one gives both again.
+      held.push({ cursor: undefined, data: event.data, chunk });
+      return [];
+    }
+    const complete = held.splice(0);
+    const key = `${event.lastId} ${chunk?.type}`;
+    if (this.#seen.has(key)) return [];
+    here.push(key);
+    this.#cursor = event.lastId || this.#cursor;
+    if (chunk === undefined) this.#outcome = outcomeOf(this.#last);
+    else this.#last = chunk;
+    return [...complete, { cursor: event.lastId || undefined, data: event.data, chunk }];
   }
 
   #beats(ageMs: number): void {

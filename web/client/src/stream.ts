@@ -33,7 +33,7 @@ export async function* followStream(
   options.onState?.({ phase: "connecting" });
   for await (const { chunk, cursor } of follower.events()) {
     if (chunk !== undefined) yield chunk;
-    options.onCursor?.(cursor);
+    if (cursor !== undefined) options.onCursor?.(cursor);
   }
 }
 
