@@ -225,16 +225,17 @@ def continued(chat: Chat) -> dict[str, Any]:
 
 
 def test_a_tools_result_continues_the_message(system: System, chats: Chats) -> None:
-    """The page runs the tool and sends its result by itself: one message, under one id, on the page and in the history."""
+    """The page runs the tool and sends its result by itself, once: one message, under one id, there and in the history."""
     chat = chats.open(system.url, auto=True)
     first = asks_for_the_place(chat)
     chat.do("tool", tool="locate", toolCallId="call-1", output="Zürich")
     shown = continued(chat)
     assert shown["error"] is None
     assert [each["id"] for each in shown["messages"]] == [each["id"] for each in first["messages"]]
-    assert [part["type"] for part in shown["messages"][1]["parts"]] == ["text", "tool-locate", "text"]
+    assert [part["type"] for part in shown["messages"][1]["parts"]] == ["text", "tool-locate", "step-start", "text"]
     assert shown["messages"][1]["parts"][1]["output"] == "Zürich"
     assert "You are in Zürich, and that is" in text_of(shown)
+    assert len(shown["requests"]) == 2
     assert history(system, chat) == shown["messages"]
 
 

@@ -60,9 +60,20 @@ async def test_a_result_of_the_clients_tool_continues_the_message_under_its_id()
     assert answer.builder.message()["id"] == first["id"] != message_id(started.stream)
     question, whole = await messages(chat)
     assert (question["id"], whole["id"], whole["role"]) == ("q1", first["id"], "assistant")
-    assert [part["type"] for part in whole["parts"]] == ["text", "tool-locate", "text"]
+    assert [part["type"] for part in whole["parts"]] == ["text", "tool-locate", "step-start", "text"]
     assert whole["parts"][1]["output"] == "Zürich"
-    assert whole["parts"][2]["text"] == "You are in Zürich."
+    assert whole["parts"][3]["text"] == "You are in Zürich."
+
+
+@virtual
+async def test_what_goes_on_begins_a_step_once() -> None:
+    """Rule H9: a stock client looks for results to send in the newest step; the generator may begin it itself."""
+    for steps in (["You are in Zürich."], [{"type": "start-step"}, "You are in Zürich."]):
+        chat = Chat()
+        started = await goes_on(chat, answered(await called(chat)))
+        await chat.publish(started, *steps)
+        parts = (await messages(chat))[-1]["parts"]
+        assert [part["type"] for part in parts] == ["text", "tool-locate", "step-start", "text"]
 
 
 @virtual
@@ -109,7 +120,7 @@ async def test_the_same_result_sent_again_is_the_same_turn() -> None:
     await chat.publish(started, "Zürich.")
     later = await goes_on(chat, answered(first))
     assert (later.stream, later.created) == (started.stream, False)
-    assert [len(message["parts"]) for message in await messages(chat)] == [1, 3]
+    assert [len(message["parts"]) for message in await messages(chat)] == [1, 4]
 
 
 @virtual
@@ -153,8 +164,10 @@ async def test_a_message_may_go_on_again_and_again() -> None:
     assert [part.get("output", part.get("text")) for part in whole["parts"]] == [
         "Let me see.",
         "Zürich",
+        None,
         "And how high?",
         408,
+        None,
         "Zürich, at 408 m.",
     ]
 
@@ -244,7 +257,7 @@ async def test_a_chat_that_the_store_does_not_know_goes_on_as_sent() -> None:
     started = await goes_on(chat, message)
     await chat.publish(started, "Zürich.")
     (whole,) = await messages(chat)
-    assert (whole["id"], [part["type"] for part in whole["parts"]]) == ("a1", ["tool-locate", "text"])
+    assert (whole["id"], [part["type"] for part in whole["parts"]]) == ("a1", ["tool-locate", "step-start", "text"])
 
 
 PARTS: list[dict[str, Any]] = [
