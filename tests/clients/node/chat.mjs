@@ -8,7 +8,7 @@ const { Chat } = await import(`ai-sdk-react-${version}`);
 const { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = await import(`ai-${version}`);
 const { followFetch } = await import(client);
 globalThis.EventSource ??= (await import("eventsource")).EventSource;
-const { untilDone } = await import("./recipe.mjs");
+const { untilDone } = await import("../recipes/use-chat.mjs");
 
 /** Chats by name, each with what it is doing, what it asked for, and what its callbacks were told. */
 const chats = new Map();
