@@ -79,9 +79,7 @@ class Front(Link):
             left -= len(block)
             sink.write(block)
             await sink.drain()
-        # What was written is sent before the reset, since the far side reads it at once.
-        while sink.transport.get_write_buffer_size():
-            await asyncio.sleep(0.01)
+        # A reset throws away what the far side has not read yet: it gets a moment, so that the cut is in the middle.
         await asyncio.sleep(0.1)
 
     async def _own(

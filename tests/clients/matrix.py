@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,6 +108,13 @@ def within(text: str) -> tuple[str, str, str]:
     before, rest = text.split(_MARKS[0])
     found, after = rest.split(_MARKS[1])
     return before + _MARKS[0], found, _MARKS[1] + after
+
+
+def recipes() -> dict[str, str]:
+    """The recipes' code by file, as the tests run it and the page shows it."""
+    folder = ROOT / "tests/clients/recipes"
+    texts = {path.name: path.read_text("utf-8") for path in sorted(folder.iterdir()) if path.stem != "__init__"}
+    return {name: re.split(r"(?m)^(?:#|//) ---\n", text)[1].strip() for name, text in texts.items() if "---\n" in text}
 
 
 if __name__ == "__main__":

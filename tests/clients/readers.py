@@ -20,7 +20,6 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-import holdfast
 from tests.clients import node
 from tests.clients.front import Front
 from tests.clients.recipes import httpx_sse
@@ -125,7 +124,6 @@ async def main():
     print()
 asyncio.run(main())
 """
-assert holdfast.follow
 
 
 # -- browsers ---------------------------------------------------------------------------------------------

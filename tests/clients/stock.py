@@ -45,7 +45,9 @@ class Chat:
 
     def said(self, characters: int) -> str:
         """The text of the newest answer, once it is so long."""
-        return until(lambda: len(text := text_of(self.look())) >= characters and text, f"{characters} characters")
+        return until(
+            lambda: text if len(text := text_of(self.look())) >= characters else "", f"{characters} characters"
+        )
 
 
 @dataclass(frozen=True, slots=True)

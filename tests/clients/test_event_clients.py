@@ -1,4 +1,4 @@
-"""Clients of server-sent events: cut and cut off at time limits, and none of them asks for ever where nothing is left."""
+"""Clients of server-sent events over cuts and time limits; none of them asks for ever where nothing is left."""
 
 from __future__ import annotations
 

@@ -36,11 +36,12 @@ export const page: Surroundings = {
     const visible = (): void => {
       if (globalThis.document.visibilityState === "visible") callback("visible");
     };
-    globalThis.window?.addEventListener("online", online);
-    globalThis.document?.addEventListener("visibilitychange", visible);
+    // React Native has a window that takes no listeners.
+    globalThis.window?.addEventListener?.("online", online);
+    globalThis.document?.addEventListener?.("visibilitychange", visible);
     return () => {
-      globalThis.window?.removeEventListener("online", online);
-      globalThis.document?.removeEventListener("visibilitychange", visible);
+      globalThis.window?.removeEventListener?.("online", online);
+      globalThis.document?.removeEventListener?.("visibilitychange", visible);
     };
   },
 };

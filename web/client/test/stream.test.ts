@@ -370,6 +370,18 @@ test("a network that is back replaces a connection that may be dead, and one tha
   }
 });
 
+test("a window that takes no listeners, as in React Native, is no obstacle", async () => {
+  for (const name of ["window", "document"]) Object.defineProperty(globalThis, name, { value: {}, configurable: true });
+  try {
+    const kinds: string[] = [];
+    const { fetch } = new FakeServer(sse(written(STORED.slice(0, 3), 0)), rest);
+    for await (const { type } of followStream(URL_, { fetch })) kinds.push(type);
+    assert.deepEqual(kinds, ANSWER.map(({ type }) => type));
+  } finally {
+    for (const name of ["window", "document"]) Reflect.deleteProperty(globalThis, name);
+  }
+});
+
 test("what is no URL is refused and not asked for", async () => {
   const server = new FakeServer(rest);
   const reading = followStream("/api/streams/S", { fetch: server.fetch }).next();
