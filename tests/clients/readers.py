@@ -152,11 +152,10 @@ def _in_browser(name: str, begin: Callable[[], Mapping[str, tuple[Front, str]]])
         return "<!doctype html>" + "".join(frames)
 
     with Front("http://127.0.0.1:9", page=page) as top, tempfile.TemporaryDirectory() as profile:
-        # A home of its own: neither reads nor leaves what a person's browser keeps.
-        env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         process = subprocess.Popen(
-            [executable, *_options(name, profile), f"{top.url}/__page"],
-            env={**env, "HOME": profile, "MOZ_CRASHREPORTER_DISABLE": "1"},
+            [executable, *options(name, profile), f"{top.url}/__page"],
+            # A home of its own: neither reads nor leaves what a person's browser keeps.
+            env={**without_proxies(), "HOME": profile, "MOZ_CRASHREPORTER_DISABLE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -171,7 +170,13 @@ def _in_browser(name: str, begin: Callable[[], Mapping[str, tuple[Front, str]]])
     return {key: Came(front.reports[0]["chunks"], front.reports[0]["error"]) for key, (front, _) in fronts.items()}
 
 
-def _options(name: str, profile: str) -> list[str]:
+def without_proxies() -> dict[str, str]:
+    """This process's environment without proxies: a browser sends even what is on this machine through them."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+
+
+def options(name: str, profile: str) -> list[str]:
+    """How a browser is started without a screen, with a profile of its own."""
     if name == "firefox":
         quiet = {
             "browser.shell.checkDefaultBrowser": "false",
