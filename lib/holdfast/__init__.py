@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import GenerationError, HoldfastError
-from holdfast.generation import GenerationRequest, Generator, Part, UIMessage, text_of
+from holdfast.generation import GenerationRequest, Generator, Part, UIMessage, cannot_continue, text_of
 
 if TYPE_CHECKING:
     from holdfast.adapters.memory import MemoryLog
@@ -20,6 +20,7 @@ __all__ = [
     "MemoryLog",
     "Part",
     "UIMessage",
+    "cannot_continue",
     "final_text",
     "follow",
     "text_of",

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Literal
 
 from holdfast.batching import sent_size_of
 from holdfast.errors import BadRecord
-from holdfast.generation import Part
+from holdfast.generation import Part, text_of
 from holdfast.message import MessageBuilder, is_valid, is_visible
 from holdfast.records import Begin, Entry, EntryId, Error, Finish, Handoff, Parts, Queued, Stop, Terminal
+from holdfast.usage import Usage, text_size, tokens_of
 
 type State = Literal["queued", "live", "stalled", "finished", "failed", "stopped"]
+
+
+class _Said:
+    """What an attempt has written, for an estimate of what it cost if it dies."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self.size = 0
+        self.resumed = False
 
 
 class Answer:
@@ -35,9 +46,8 @@ class Answer:
         self.handoffs: list[tuple[EntryId, Handoff]] = []
         self.parts = 0
         self.size = 0
-        self.idle_handoffs = 0
         #: Attempts in a row, up to the newest, that began and wrote nothing at all.
-        self.fruitless = 0
+        self.idle = 0
         self.characters = 0
         self.visible_at: int | None = None
         self.continued = False
@@ -49,6 +59,9 @@ class Answer:
         self.started = False
         self.end: tuple[EntryId, Terminal] | None = None
         self.builder = MessageBuilder(first.record.message_id)
+        #: Tokens of the calls that have ended.
+        self.usage = Usage()
+        self._newest = _Said()
         for entry in entries:
             self.add(entry)
 
@@ -76,16 +89,17 @@ class Answer:
             case Begin() as begin:
                 self._follow(begin, handed_off=isinstance(before.record, Handoff))
                 self.begins.append((entry.id.attempt, begin))
-                self.fruitless += 1
+                self.idle += 1
+                self._count()
             case Parts() as record:
                 self._parts(record)
             case Handoff() as record:
                 self.handoffs.append((entry.id, record))
-                self.idle_handoffs += 1
-                self.fruitless = 0
+                self._count(record.usage, record.cut)
                 self.checkpoint = record.checkpoint if record.checkpoint is not None else self.checkpoint
             case Finish() | Error() | Stop() as terminal:
                 self.end = (entry.id, terminal)
+                self._count(None if isinstance(terminal, Stop) else terminal.usage)
             case Queued():
                 raise BadRecord("The log holds a second queued record.")
 
@@ -116,13 +130,35 @@ class Answer:
             raise BadRecord(f"The log holds part {record.pos} where part {self.parts} belongs.")
         self.parts += len(record.parts)
         self.size += sent_size_of(record.parts)
-        self.idle_handoffs = 0
-        self.fruitless = 0
+        self.idle = 0
+        if self._newest.asked is None:
+            self._newest.asked = self.asked
+            # Text after text that is not marked: the provider went on with the very same call.
+            self._newest.resumed = self.visible and not record.continued
+        self._newest.size += sum(map(text_size, record.parts))
         self.continued = self.continued or record.continued
         for chunk in record.parts:
             self.note(chunk, record.at)
         if record.checkpoint is not None:
             self.keep(record.checkpoint)
+
+    @property
+    def asked(self) -> int:
+        """Bytes of text that a call which begins now is given: the conversation and the answer so far."""
+        return self._question + self.characters
+
+    @cached_property
+    def _question(self) -> int:
+        return sum(len(text_of(message).encode("utf-8", "surrogatepass")) for message in self.queued.messages)
+
+    def _count(self, told: dict[str, int] | None = None, cut: int = 0) -> None:
+        """Take in what the newest attempt cost: as it told, else, if it died, by what it wrote (rule T6)."""
+        newest, self._newest = self._newest, _Said()
+        if told:
+            self.usage = Usage.from_json(told, cut)
+        elif newest.asked is not None:
+            asked = 0 if newest.resumed else newest.asked
+            self.usage.add(tokens_of(asked + newest.size), resumed=newest.resumed, counted={})
 
     def keep(self, checkpoint: Any) -> None:
         """Take in what the generator saved, behind everything noted so far."""

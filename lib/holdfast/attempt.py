@@ -31,6 +31,7 @@ class Attempt:
         answer: the log as the claim read it; kept up to date while the attempt runs.
         message_id: the queue's id of the delivery, for the hand-off record.
         deadline_ms: epoch milliseconds at which the platform ends this call, or None.
+        draining: set when the process is about to end.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Attempt:
         answer: Answer,
         message_id: str,
         deadline_ms: int | None,
+        draining: asyncio.Event,
     ) -> None:
         if answer.begin is None:
             raise ValueError("an attempt needs a claim")
@@ -55,6 +57,7 @@ class Attempt:
         self._answer = answer
         self._message_id = message_id
         self._deadline_ms = self._before(deadline_ms)
+        self._draining = draining
         self.number, self._begin = answer.begin
         self._seq = 1
         self._pos = answer.parts
@@ -78,14 +81,16 @@ class Attempt:
             Superseded, Vanished: this attempt may not write any more; the model was cancelled.
             Unavailable, Rejected: the store gave no sign for a lease time; the model was cancelled.
         """
-        if (spent := self._spent()) is not None:
-            self._answer.end = (await self._append(spent), spent)
+        if (exceeded := self._exceeded(over=False)) is not None:
+            self._answer.end = (await self._append(exceeded), exceeded)
             return False
         pump = asyncio.create_task(self._pump.run())
         writer = asyncio.create_task(self._write())
         renewer = asyncio.create_task(self._renew())
+        drained = asyncio.create_task(self._drained())
         try:
-            await asyncio.wait({pump, writer, renewer}, timeout=self._time_left(), return_when="FIRST_COMPLETED")
+            awaited = {pump, writer, renewer, drained}
+            await asyncio.wait(awaited, timeout=self._time_left(), return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
             if handing_off := not pump.done():
                 self._pump.stop("handoff")
@@ -95,11 +100,10 @@ class Attempt:
             self._hurry.set()
             await asyncio.wait({writer, renewer}, return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
-            if handing_off and not self._is_idle():
-                checkpoint = self._answer.checkpoint
-                await self._append(Handoff(at=self._now(), message=self._message_id, checkpoint=checkpoint))
+            ending = self._exceeded(over=True) if handing_off else self._ending(pump)
+            if ending is None:
+                await self._append(self._handoff())
                 return True
-            ending = self._ending(None if handing_off else pump)
             self._answer.end = (await self._append(ending), ending)
             return False
         except (Superseded, Vanished):
@@ -107,7 +111,7 @@ class Attempt:
             raise
         finally:
             self._pump.stop("lost")
-            for task in (pump, writer, renewer):
+            for task in (pump, writer, renewer, drained):
                 await _cancel(task)
 
     async def _why(self) -> str:
@@ -123,26 +127,30 @@ class Attempt:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    def _spent(self) -> Error | None:
-        """The end of an answer that too many attempts died on: it would bill for ever (rule Q5)."""
-        answer, pace = self._answer, self._pace
-        if answer.fruitless <= pace.deaths and answer.takeovers + answer.rescues <= pace.interruptions:
-            return None
-        message = "The answer was interrupted too often and was given up. What was written is kept; ask again."
-        return Error(at=self._now(), code="interrupted_too_often", message=message, by="publish")
+    def _exceeded(self, *, over: bool) -> Error | None:
+        """The end of an answer that has cost what it may; ``over``: with this attempt (rule Q5)."""
+        exceeded = self._pace.budget.exceeded(self._answer, self._now(), over=over)
+        return None if exceeded is None else self._error(*exceeded)
 
-    def _is_idle(self) -> bool:
-        """Whether handing off again would go on for ever: so many attempts in a row wrote nothing (rule O4)."""
-        return self._seq == 1 and self._answer.idle_handoffs + 1 >= self._pace.idle_handoffs
+    def _handoff(self) -> Handoff:
+        usage = self._answer.usage
+        return Handoff(
+            at=self._now(),
+            message=self._message_id,
+            checkpoint=self._answer.checkpoint,
+            usage=usage.as_json(),
+            cut=usage.cut,
+        )
 
-    def _ending(self, pump: asyncio.Task[None] | None) -> Finish | Error:
-        """The terminal record that a finished generator asks for; without one, that of an answer that never came."""
-        if pump is None:
-            message = "The model said nothing within the time that several calls had. What was written is kept."
-            return Error(at=self._now(), code="no_progress", message=message, by="publish")
+    def _error(self, code: str, message: str) -> Error:
+        usage = self._answer.usage.as_json()
+        return Error(at=self._now(), code=code, message=message, by="publish", usage=usage)
+
+    def _ending(self, pump: asyncio.Task[None]) -> Finish | Error:
+        """The terminal record that a finished generator asks for."""
         error = pump.exception()
         if isinstance(error, GenerationError):
-            return Error(at=self._now(), code=error.code, message=error.message, by="publish")
+            return self._error(error.code, error.message)
         if error is not None:
             raise error
         answer, started_at = self._answer, self._answer.queued.at
@@ -155,7 +163,7 @@ class Attempt:
             duration_ms=self._now() - started_at,
             attempts=answer.attempts,
             exact=not answer.continued,
-            usage=self._pump.usage,
+            usage=answer.usage.as_json(),
             handoffs=len(answer.handoffs),
             takeovers=answer.takeovers,
             rescues=answer.rescues,
@@ -190,6 +198,7 @@ class Attempt:
                 continued=self._answer.continued,
             )
             await self._append(parts)
+            self._answer.idle = 0
             self._pos += len(batch.chunks)
             self._pump.landed(sent_size_of(batch.chunks))
 
@@ -210,12 +219,17 @@ class Attempt:
             if tail.attempt != self.number:
                 raise Superseded(self._stream)
 
-    def _before(self, deadline_ms: int | None) -> int | None:
-        """When to hand off: early enough before the deadline to flush and to enqueue."""
+    async def _drained(self) -> None:
+        """Ends when the process is about to (rule O5)."""
+        await self._draining.wait()
+
+    def _before(self, deadline_ms: int | None) -> int:
+        """When to hand off, early enough before the deadline to flush and to enqueue, or to end the answer (Q5)."""
+        latest = self._pace.budget.ends_at(self._answer)
         if deadline_ms is None:
-            return None
+            return latest
         left = max(0, deadline_ms - self._now())
-        return deadline_ms - round(min(self._pace.margin * 1000, left * 0.2))
+        return min(latest, deadline_ms - round(min(self._pace.margin * 1000, left * 0.2)))
 
     async def _in_time[T](self, verb: Awaitable[T]) -> T:
         """What a verb returns before this attempt's lease runs out, however long one request may take (rule L7)."""
@@ -225,8 +239,8 @@ class Attempt:
         except TimeoutError as error:
             raise Unavailable("The store gave no sign for a lease time.") from error
 
-    def _time_left(self) -> float | None:
-        return None if self._deadline_ms is None else max(0.0, (self._deadline_ms - self._now()) / 1000)
+    def _time_left(self) -> float:
+        return max(0.0, (self._deadline_ms - self._now()) / 1000)
 
     def _now(self) -> int:
         return self._log.clock.now_ms()

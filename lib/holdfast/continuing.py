@@ -1,4 +1,4 @@
-"""A message that goes on after the client ran its tools: results taken in, parts told again (rules H9, W6)."""
+"""A message that goes on after the client ran its tools: results taken in, parts told again (rules H10, W6)."""
 
 from __future__ import annotations
 

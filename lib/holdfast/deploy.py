@@ -40,8 +40,10 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, L
         )
     configure(settings.log_level)
     services = build(settings)
-    if "publish" in served and settings.generator:
-        load_generator(settings)  # a name that leads nowhere should stop the start, not the first answer
+    if "publish" in served:
+        services.sigterm.install()
+        if settings.generator:
+            load_generator(settings)  # a name that leads nowhere should stop the start, not the first answer
     app = application(services, served)
     return app, _lambda_handler(app, services)
 

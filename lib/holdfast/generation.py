@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from holdfast.errors import GenerationError
 
 #: One AI SDK UI message chunk, e.g. ``{"type": "text-delta", "id": "t0", "delta": "Hel"}``.
 type Part = dict[str, Any]
@@ -38,6 +41,8 @@ class GenerationRequest:
         attempt: number of the attempt that calls, from 1.
         partial: visible text that earlier calls wrote. When it is not empty the generator must go on
             from it, and must not say it again.
+        visible: whether a reader may have seen any of the answer, be it text, reasoning or a tool call, so that
+            starting over would show.
         parts: the answer so far as parts of a UI message (text, reasoning, tools).
         checkpoint: what an earlier call gave to ``save`` last, or None.
         current: whether the checkpoint covers the whole answer so far, so that resuming from it is exact.
@@ -57,6 +62,7 @@ class GenerationRequest:
     extra: dict[str, Any] = field(default_factory=dict)
     attempt: int = 1
     partial: str = ""
+    visible: bool = False
     parts: list[dict[str, Any]] = field(default_factory=list)
     checkpoint: Any = None
     current: bool = False
@@ -69,6 +75,28 @@ class GenerationRequest:
     def text_messages(self) -> list[dict[str, str]]:
         """The conversation as ``{"role", "content"}`` with the text of each message, for simple models."""
         return [{"role": message["role"], "content": text_of(message)} for message in self.messages]
+
+
+def cannot_continue(generate: Generator) -> Generator:
+    """Declare, as a decorator, that a generator cannot go on from a partial answer.
+
+    It is started over as long as no reader can have seen anything; after that an interruption ends the answer with
+    the error ``cannot_continue``, and what was written is kept (docs/protocol.md, rule T5).
+
+    Args:
+        generate: an async or sync generator function of one request.
+    """
+
+    @functools.wraps(generate)
+    def guarded(request: GenerationRequest) -> AsyncIterator[str | Part] | Iterator[str | Part]:
+        if request.visible:
+            raise GenerationError(
+                "cannot_continue",
+                "The answer was interrupted, and this generator cannot go on. What was written is kept; ask again.",
+            )
+        return generate(request)
+
+    return guarded
 
 
 def text_of(message: UIMessage) -> str:

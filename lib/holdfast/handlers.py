@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
+
 from starlette.requests import Request
 
 from holdfast.adapters.platform import deadline_ms, own_origin
 from holdfast.errors import ApiError, SettingsError
 from holdfast.services import Services
+
+#: The largest body of a route that takes a field or two.
+_SMALL_BODY_BYTES: Final = 10_000
 
 
 class Handlers:
@@ -41,3 +48,20 @@ class Handlers:
             if len(chunks) > limit:
                 raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
         return bytes(chunks)
+
+    async def _fields(self, request: Request) -> dict[str, Any]:
+        """The fields of a small body; none where there is no body."""
+        body = await self._body(request, min(_SMALL_BODY_BYTES, self._settings.max_body_bytes))
+        if not body.strip():
+            return {}
+        try:
+            fields = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
+        if not isinstance(fields, dict):
+            raise ApiError(400, "body_not_object", "The body must be a JSON object.")
+        return fields
+
+    def _iso(self, seconds: int) -> str:
+        """A time in epoch seconds as ISO 8601, UTC."""
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

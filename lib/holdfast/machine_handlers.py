@@ -31,6 +31,7 @@ class MachineHandlers(Handlers):
         """``POST /api/publish``: one delivery of the queue."""
         body = await self._signed(request)
         delivery = _delivery(body, request.headers)
+        self._services.sigterm.install()  # again: a server sets handlers of its own when it begins to serve
         verdict = await self._services.publisher(self._origin(request)).publish(delivery, self._deadline(request))
         told = {"stream": delivery.stream, "verdict": verdict.value, "retried": delivery.retried}
         _logger.info("delivery", extra=told)
@@ -55,9 +56,9 @@ class MachineHandlers(Handlers):
 
     async def cleanup(self, request: Request) -> Response:
         """``GET|POST /api/cleanup``: the schedule's call."""
-        secret = self._settings.cron_secret
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), secret.encode()):
+        expected = f"Bearer {self._settings.cron_secret}"
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), expected.encode()):
             await self._signed(request)
         seconds = self._seconds_left(request) * 0.8
         counts = await self._services.cleaner(self._origin(request)).run(seconds)

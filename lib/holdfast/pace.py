@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from holdfast.budget import Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,24 +15,18 @@ class Pace:
         flush: seconds between the starts of two appends.
         renew: seconds between two renewals of the lease.
         margin: seconds before the deadline at which an attempt hands off; at most a fifth of what is left.
-        max_answer: bytes of parts that one answer may have; beyond it ends with an error.
         max_unsent: bytes that may wait for the store before the generator has to wait as well.
-        idle_handoffs: attempts in a row that may be handed off without a part before the answer ends.
-        deaths: attempts in a row that may die without a part before the answer ends.
-        interruptions: attempts that may die in all before it does.
         fruitless: calls of the generator in a row that may fail without a word before the answer ends.
         pause: seconds before the first of them is repeated; doubles each time.
         longest_pause: the longest such wait, also when the provider asks for more.
+        budget: what one answer may cost in all.
     """
 
     flush: float = 0.2
     renew: float = 3.0
     margin: float = 8.0
-    max_answer: int = 8_000_000
     max_unsent: int = 1_000_000
-    idle_handoffs: int = 3
-    deaths: int = 8
-    interruptions: int = 50
     fruitless: int = 4
     pause: float = 0.5
     longest_pause: float = 20.0
+    budget: Budget = field(default_factory=Budget)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from holdfast import history
 from holdfast.answer import Answer
 from holdfast.attempt import Attempt
+from holdfast.drain import Drain
 from holdfast.errors import BadRecord, Rejected, Superseded, Unavailable, Vanished
 from holdfast.generation import Generator
 from holdfast.identity import created_ms
@@ -42,6 +44,7 @@ class Publisher:
         generate: the generator.
         pace: intervals and limits.
         crashed: told of an exception that a generator raised and that no rule foresees.
+        drain: begins when the process is about to end.
     """
 
     log: Log
@@ -49,6 +52,7 @@ class Publisher:
     generate: Generator
     pace: Pace
     crashed: Callable[[BaseException], None]
+    drain: Drain = field(default_factory=Drain)
 
     async def publish(self, delivery: Delivery, deadline_ms: int | None = None) -> Verdict:
         """Handle one delivery of the queue.
@@ -61,7 +65,10 @@ class Publisher:
             What to tell the queue.
         """
         try:
-            return await self._publish(delivery, deadline_ms)
+            with self.drain.watched() as draining:
+                if self.drain.begun:
+                    return Verdict.RETRY  # to a process that lives on
+                return await self._publish(delivery, deadline_ms, draining)
         except (Unavailable, Rejected):
             return Verdict.RETRY
         except BadRecord:
@@ -98,7 +105,7 @@ class Publisher:
         # An attempt may have begun since the look: then this is no end.
         return await history.end(self.log, delivery.stream, error, answer.last.id)
 
-    async def _publish(self, delivery: Delivery, deadline_ms: int | None) -> Verdict:
+    async def _publish(self, delivery: Delivery, deadline_ms: int | None, draining: asyncio.Event) -> Verdict:
         stream = delivery.stream
         entries = await self.log.read(stream) or await self.log.read(stream, fresh=True)
         if not entries:
@@ -131,9 +138,11 @@ class Publisher:
         if answer.end is not None:  # sealed between the look and the claim: no model is called
             await history.settle(self.log, answer)
             return Verdict.DONE
-        return await self._attempt(delivery, answer, deadline_ms)
+        return await self._attempt(delivery, answer, deadline_ms, draining)
 
-    async def _attempt(self, delivery: Delivery, answer: Answer, deadline_ms: int | None) -> Verdict:
+    async def _attempt(
+        self, delivery: Delivery, answer: Answer, deadline_ms: int | None, draining: asyncio.Event
+    ) -> Verdict:
         attempt = Attempt(
             log=self.log,
             generate=self.generate,
@@ -143,6 +152,7 @@ class Publisher:
             answer=answer,
             message_id=delivery.message_id,
             deadline_ms=deadline_ms,
+            draining=draining,
         )
         try:
             handed_off = await attempt.run()

@@ -19,6 +19,7 @@ from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.iteration import iterate
 from holdfast.pace import Pace
 from holdfast.stored import DEEPEST, read_json
+from holdfast.usage import text_size, tokens_of
 
 #: The largest checkpoint, in characters of its JSON: it stands in every record that follows a ``save``.
 _MOST_CHECKPOINT: Final = 65_536
@@ -39,7 +40,6 @@ class Pump:
     Attributes:
         pushed: set when there is something new for the batches.
         reason: the finish reason that the generator gave.
-        usage: what the provider counted, summed over calls.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class Pump:
     ) -> None:
         self.pushed = asyncio.Event()
         self.reason = "stop"
-        self.usage: dict[str, int] = {}
         self._generate = generate
         self._pace = pace
         self._crashed = crashed
@@ -70,6 +69,7 @@ class Pump:
         self._continues = False
         self._rounds = 0
         self._size = answer.size
+        self._asked = self._said = 0
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
 
@@ -99,7 +99,6 @@ class Pump:
             try:
                 await self._call(composer)
             except GenerationError as error:
-                self._add_usage(composer)
                 fruitless = fruitless + 1 if self._answer.characters == before else 1
                 if not error.retry or fruitless >= self._pace.fruitless:
                     self._push(composer.close(), limit=False)
@@ -107,13 +106,16 @@ class Pump:
                 pause = error.retry_after or self._pace.pause * 2 ** (fruitless - 1)
                 await self._clock.sleep(min(pause, self._pace.longest_pause))
                 continue
-            self._add_usage(composer)
             self.reason = composer.reason
             self._push(composer.close(), limit=False)
             return
 
     async def _call(self, composer: Composer) -> None:
+        if (exceeded := self._pace.budget.too_many_tokens(self._answer.usage.tokens)) is not None:
+            raise GenerationError(*exceeded)
         self._continues = self._answer.visible
+        self._asked, self._said = self._answer.asked, 0
+        refused = False
         self._request = request = GenerationRequest(
             messages=copy.deepcopy(self._answer.queued.messages),
             chat_id=self._answer.queued.chat_id,
@@ -121,6 +123,7 @@ class Pump:
             extra=copy.deepcopy(self._answer.queued.extra),
             attempt=self._number,
             partial=self._answer.builder.text(),
+            visible=self._answer.visible,
             parts=self._answer.builder.message()["parts"],
             checkpoint=copy.deepcopy(self._answer.checkpoint),
             current=self._answer.current,
@@ -138,6 +141,7 @@ class Pump:
                         await self._room.wait()
             self._tell_seam()
         except GenerationError:
+            refused = not self._said
             raise
         except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
@@ -146,6 +150,15 @@ class Pump:
             self._crashed(error)
             message = "The generator failed. The log of the publish function says why."
             raise GenerationError("generator_failed", message) from error
+        finally:
+            if composer.usage or not refused:
+                self._answer.usage.add(self._cost, resumed=request.exact, counted=composer.usage)
+
+    @property
+    def _cost(self) -> int:
+        """About how many tokens the call under way has used."""
+        resumed = self._request is not None and self._request.exact
+        return tokens_of((0 if resumed else self._asked) + self._said)
 
     def _tell_seam(self) -> None:
         """From here on the text is that of several calls, unless the model's own first one went on (rule T3)."""
@@ -157,12 +170,21 @@ class Pump:
         for chunk in chunks:
             self._tell_seam()
             size = sent_size_of(chunk)
-            if limit and self._size + self._batcher.bytes + size > self._pace.max_answer:
-                message = f"The answer grew beyond {self._pace.max_answer} bytes. What was written is kept."
-                raise GenerationError("answer_too_long", message)
+            if limit:
+                self._check(chunk, size)
             self._answer.note(chunk, now)
             self._batcher.push(chunk)
             self.pushed.set()
+
+    def _check(self, chunk: Part, size: int) -> None:
+        """Whether the budget allows one more chunk (rule Q5)."""
+        budget = self._pace.budget
+        if self._size + self._batcher.bytes + size > budget.bytes:
+            message = f"The answer grew beyond {budget.bytes} bytes. What was written is kept."
+            raise GenerationError("answer_too_long", message)
+        self._said += text_size(chunk)
+        if (exceeded := budget.too_many_tokens(self._answer.usage.tokens + self._cost)) is not None:
+            raise GenerationError(*exceeded)
 
     def _save(self, checkpoint: Any) -> None:
         try:
@@ -186,7 +208,3 @@ class Pump:
         self._answer.keep(checkpoint)
         self._batcher.mark(checkpoint)
         self.pushed.set()
-
-    def _add_usage(self, composer: Composer) -> None:
-        for name, count in composer.usage.items():
-            self.usage[name] = self.usage.get(name, 0) + count

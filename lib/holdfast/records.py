@@ -161,11 +161,14 @@ class Handoff:
     Attributes:
         message: the queue's id of the delivery that handed off.
         checkpoint: for the next attempt's generator.
+        usage: tokens of all calls so far; ``cut`` of the estimated ones are of the call that this hand-off cut.
     """
 
     at: int
     message: str
     checkpoint: Any = None
+    usage: dict[str, int] = field(default_factory=dict)
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,7 @@ class Finish:
         takeovers: the queue saw the attempt before fail and delivered its message again,
         rescues: somebody found the answer stalled and asked for a delivery.
         exact: whether the text is what one uninterrupted call said, to the character.
-        usage: the provider's token counts, where it gave them, summed over calls.
+        usage: tokens of all calls of all attempts (rule T6).
     """
 
     at: int
@@ -205,22 +208,19 @@ class Error:
 
     Attributes:
         code, message: for programs and for the reader; no secret, no foreign text.
-        by: who ended it: publish, callback, cleanup, reader or start.
+        by: who ended it: publish (which alone knows the usage), callback, cleanup, reader or start.
     """
 
     at: int
     code: str
     message: str
     by: str
+    usage: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Somebody asked to stop the answer; what was written stays.
-
-    Attributes:
-        by: ``request``, or ``next`` when the reader moved on to another turn.
-    """
+    """Somebody asked to stop the answer (``request``, the ``next`` turn, a ``deletion``); what was written stays."""
 
     at: int
     by: str

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from holdfast.adapters.signals import DrainOnSigterm
+from holdfast.auth import Auth
+from holdfast.budget import Budget
 from holdfast.clock import Clock, SystemClock
+from holdfast.drain import Drain
 from holdfast.errors import SettingsError
 from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.keys import Keys
@@ -23,6 +27,7 @@ from holdfast.queue import Queue
 from holdfast.rescue import Rescuer
 from holdfast.retention import Cleaner
 from holdfast.settings import Settings
+from holdfast.shares import Shares
 from holdfast.start import Starter
 from holdfast.subscribe import Patience, Subscriber
 
@@ -57,6 +62,26 @@ class Services:
         return Log(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
 
     @cached_property
+    def drain(self) -> Drain:
+        """Begins when the process is told to end."""
+        return Drain()
+
+    @cached_property
+    def sigterm(self) -> DrainOnSigterm:
+        """What tells the process to end."""
+        return DrainOnSigterm(self.drain)
+
+    @cached_property
+    def auth(self) -> Auth:
+        """Who is asking."""
+        return Auth(self.settings, self.clock)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """What lets others read a stream."""
+        return Shares(self.log, self.settings.secret, self.settings.longest_reading_seconds)
+
+    @cached_property
     def generate(self) -> Generator:
         """The generator of this deployment."""
         return self.load_generator()
@@ -79,9 +104,16 @@ class Services:
             flush=settings.flush_ms / 1000,
             renew=settings.lease_seconds * 0.3,
             margin=min(8.0, settings.max_seconds * 0.2),
-            max_answer=settings.max_answer_bytes,
+            budget=Budget(
+                idle_attempts=settings.max_idle_attempts,
+                attempts=settings.max_attempts,
+                interruptions=settings.max_interruptions,
+                seconds=settings.max_answer_seconds,
+                bytes=settings.max_answer_bytes,
+                tokens=settings.max_tokens,
+            ),
         )
-        return Publisher(self.log, self.queue_to(origin), self._generate, pace, self._crashed)
+        return Publisher(self.log, self.queue_to(origin), self._generate, pace, self._crashed, self.drain)
 
     def cleaner(self, origin: str) -> Cleaner:
         """For the cleanup route."""

@@ -34,6 +34,7 @@ def report(stream: str, answer: Answer, *, leased: bool) -> dict[str, Any]:
         "updatedAt": answer.last.record.at,
         "endedAt": answer.end[1].at if answer.end else None,
         "messageId": answer.queued.message_id,
+        "usage": answer.usage.as_json(),
     }
     if answer.queued.chat_id is not None:
         told["chatId"] = answer.queued.chat_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.continuing import with_results
+from holdfast.continuing import brings_results, with_results
 from holdfast.errors import ApiError
 from holdfast.generation import UIMessage
 from holdfast.history import Item
@@ -33,9 +33,21 @@ class Plan:
 
     @property
     def answers_as(self) -> str:
-        """The id of the answer as a UI message: its own, or that of the message that it goes on with (rule H9)."""
+        """The id of the answer as a UI message: its own, or that of the message that it goes on with (rule H10)."""
         newest = self.messages[-1]
         return str(newest["id"]) if newest["role"] == "assistant" and "id" in newest else message_id(self.stream)
+
+
+def check_newest(request: StartRequest) -> None:
+    """Refuse a start that has nothing to answer (rules S1, H10).
+
+    Raises:
+        ApiError: 422 the newest message is neither a question nor brings results of the client's tools.
+    """
+    brings = request.trigger == "submit" and brings_results(request.newest)
+    if request.newest["role"] != "user" and not brings:
+        what = "messages: the newest message must be the user's, or the assistant's with results of your tools."
+        raise ApiError(422, "field_invalid", what, extra={"field": "messages"})
 
 
 def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str) -> Plan:
@@ -79,7 +91,7 @@ def _named(message: UIMessage, number: int) -> UIMessage:
 
 
 def _before_continued(request: StartRequest, items: list[Item]) -> tuple[list[Item], UIMessage]:
-    """What stays before a message that goes on, and that message with the results of the client's tools (rule H9)."""
+    """What stays before a message that goes on, and that message with the results of the client's tools (rule H10)."""
     for index, item in enumerate(items):
         if item.message["role"] == "assistant" and item.message.get("id") == request.newest.get("id"):
             if whole := with_results(item.message, request.newest):
@@ -109,3 +121,19 @@ def _before_answer(request: StartRequest, items: list[Item]) -> list[Item]:
     while end and items[end - 1].message["role"] != "user":
         end -= 1
     return items[:end]
+
+
+def busy(stream: str) -> ApiError:
+    """409: the chat's answer that is being written has to end first (rule H3)."""
+    return ApiError(
+        409,
+        "chat_busy",
+        f"Another answer of this chat is being written: stream {stream}. Read it, wait for its end, or stop it.",
+        extra={"stream": stream},
+    )
+
+
+def deleted() -> ApiError:
+    """409: the chat was deleted under a start, which would otherwise answer without the history it counts on."""
+    message = "This chat was deleted while the answer was being started. Send the message again to begin a new chat."
+    return ApiError(409, "chat_deleted", message)

@@ -12,10 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.chat_handlers import ChatHandlers
 from holdfast.client_handlers import ClientHandlers
-from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
+from holdfast.errors import ApiError, BadRecord, IdentityUnavailable, Rejected, Unavailable, Vanished
 from holdfast.machine_handlers import MachineHandlers
 from holdfast.services import Services
+from holdfast.session_handlers import SessionHandlers
+from holdfast.share_handlers import ShareHandlers
 from holdfast.subscribe import unknown_stream
 
 _logger = logging.getLogger("holdfast")
@@ -33,16 +36,26 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
         services: the verbs.
         roles: which functions the process serves: start, subscribe, publish, cleanup.
     """
-    client, machine = ClientHandlers(services), MachineHandlers(services)
+    if roles & {"start", "subscribe"}:
+        _ = services.auth  # a hook that leads nowhere should stop the start, not the first request
+    client, chats, machine = ClientHandlers(services), ChatHandlers(services), MachineHandlers(services)
+    session, share = SessionHandlers(services), ShareHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
         ("start", "/", client.page, ["GET"]),
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.share, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.revoke, ["DELETE"]),
+        ("start", "/api/session", session.begin, ["POST"]),
+        ("start", "/api/session/link", session.link, ["POST"]),
+        ("start", "/api/session/claim", session.claim, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
+        ("start", "/api/chat/{id:path}", chats.delete_chat, ["DELETE"]),
         ("subscribe", "/api/streams/{id}/status", client.status, ["GET"]),
         ("subscribe", "/api/streams/{id}", client.read_stream, ["GET"]),
         ("subscribe", "/api/chat/{id:path}/stream", client.resume_chat, ["GET"]),
         ("subscribe", "/api/chat/{id:path}", client.read_chat, ["GET"]),
+        ("subscribe", "/api/chats", chats.list_chats, ["GET"]),
         ("publish", "/api/publish", machine.publish, ["POST"]),
         ("publish", "/api/publish/failed", machine.publish_failed, ["POST"]),
         ("cleanup", "/api/cleanup", machine.cleanup, ["GET", "POST"]),
@@ -50,6 +63,7 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
     served = [Route(path, handler, methods=methods) for role, path, handler, methods in table if role in roles]
     handlers: dict[Any, Any] = {
         ApiError: _api_error,
+        IdentityUnavailable: _identity_unavailable,
         Unavailable: _unavailable,
         Rejected: _unavailable,
         BadRecord: _unreadable,
@@ -72,6 +86,8 @@ async def _health(_request: Request) -> Response:
 def _answer(error: ApiError) -> Response:
     body = {"error": {"code": error.code, "message": error.message, **error.extra}}
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110, section 11.6.1
     if error.status == _NEVER_AGAIN:
         headers["upstash-nonretryable-error"] = "true"
     return JSONResponse(body, error.status, headers)
@@ -83,6 +99,11 @@ async def _api_error(_request: Request, error: ApiError) -> Response:
 
 async def _unavailable(_request: Request, _error: Exception) -> Response:
     return _answer(ApiError(503, "store_unavailable", "The store did not answer. Try again.", retry_after=2))
+
+
+async def _identity_unavailable(_request: Request, _error: Exception) -> Response:
+    message = "Who you are could not be found out: what decides it did not answer. Try again."
+    return _answer(ApiError(503, "auth_unavailable", message, retry_after=2))
 
 
 async def _unreadable(_request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from tests.bounds.metering import MOST, Measured, yielding
 from tests.clocks import virtual
 from tests.publishing.stage import Script, said, saves
 
-LIMIT: Final = Pace().max_answer
+LIMIT: Final = Pace().budget.bytes
 BATCH: Final = 256 * 1024
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.budget import Budget
 from holdfast.endings import ending_chunk
 from holdfast.records import SEAL_ATTEMPT, EntryId, decode, is_terminal
 from tests.chaos.plan import END_SECONDS
@@ -211,8 +212,9 @@ def explained(fate: Fate) -> str:
     last = fate.calls[-_REFUSALS.get(fate.code, 0) :] if fate.code in _REFUSALS else []
     if last and len(last) == _REFUSALS[fate.code] and all(call["status"] == "refused" for call in last):
         return "the model refused" if len(last) == 1 else f"the model refused {len(last)} times in a row"
-    if fate.code == "no_progress" and not any(call["tokens_sent"] for call in fate.calls[-3:]):
-        return "the model hung three times in a row"
+    idle = Budget().idle_attempts
+    if fate.code == "no_progress" and not any(call["tokens_sent"] for call in fate.calls[-idle:]):
+        return f"the model hung {idle} times in a row"
     if fate.code == "retries_exhausted" and fate.by == "callback":
         return _given_up(fate)
     return ""

@@ -48,7 +48,10 @@ class Front(Link):
         self._page = page
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except asyncio.IncompleteReadError:
+            return True  # browsers connect ahead of need
         method, path, _ = head.split(" ", 2)
         if path.startswith("/__"):
             await self._own(method, path, head, reader, writer)

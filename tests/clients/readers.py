@@ -61,10 +61,10 @@ def read(client: str, begin: Callable[[], Mapping[str, tuple[Front, str]]]) -> d
     """
     if client in BROWSERS:
         return _in_browser(client, begin)
+    built = node.client() if node.installed() and client in NODE else None  # before the answers begin
     urls = {name: f"{front.url}{path}" for name, (front, path) in begin().items()}
-    if client in NODE:
-        node.installed()
-        command = (node.tool("node"), "events.mjs", client, str(node.client()), json.dumps(urls))
+    if built is not None:
+        command = (node.tool("node"), "events.mjs", client, str(built), json.dumps(urls))
         told = json.loads(node.run(*command, cwd=node.HERE))
         return {name: Came(each["chunks"], each["error"]) for name, each in told.items()}
     one = {"httpx-sse": _with_httpx_sse, "curl": _with_curl, "holdfast.follow": _with_follow}[client]

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tests.clients import node
 from tests.e2e.waiting import until
+from tests.owner import AUTH
 
 VERSIONS = ("5", "6", "7")
 
@@ -63,7 +64,7 @@ class Chats:
         """Run it until the block ends."""
         node.installed()
         executable = node.recent() if version == "7" else node.tool("node")
-        with node.remote(executable, "chat.mjs", version, str(node.client())) as remote:
+        with node.remote(executable, "chat.mjs", version, str(node.client()), AUTH["authorization"]) as remote:
             yield cls(version, remote)
 
     def open(self, base: str, id: str | None = None, **options: Any) -> Chat:

@@ -262,7 +262,7 @@ def test_a_failed_tool_continues_the_message(system: System, chats: Chats) -> No
 
 
 def test_a_page_loaded_anew_resumes_a_message_that_goes_on(system: System, chats: Chats) -> None:
-    """Rules H9, W6: the parts before and the rest are one message, as on the page that ran the tool."""
+    """Rules H10, W6: the parts before and the rest are one message, as on the page that ran the tool."""
     chat = chats.open(system.url, auto=True)
     asks_for_the_place(chat)
     chat.do("tool", tool="locate", toolCallId="call-1", output="Zürich, in the east of the town, near the old zoo")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import pytest
 
 from holdfast.clock import SystemClock
 from holdfast.identity import new_stream_id
+from holdfast.tokens import mint_read
 from tests.clients.agents import is_one_text, whole
 from tests.clients.front import Front
 from tests.clients.readers import BROWSERS, NODE, PAGE, Came, browser, read
@@ -56,7 +56,10 @@ def run(request: pytest.FixtureRequest, system: System, limited: System) -> Iter
 def _begin(
     stack: ExitStack, fronts: dict[str, Front], asked: dict[str, str], system: System, limited: System
 ) -> dict[str, tuple[Front, str]]:
-    """Start the answers, once the client is there: some take their time. -> what to read, and through what."""
+    """Start the answers, once the client is there: some take their time. -> what to read, and through what.
+
+    A read token in the query says who may: EventSource sends no headers. The forbidden stream gets another one's.
+    """
     asked |= {
         "whole": system.ask("60 words of 20 ms."),
         "cuts": system.ask("200 words of 40 ms."),
@@ -64,10 +67,15 @@ def _begin(
         "stop": system.ask("2000 words of 30 ms."),
     }
     week = 7 * 86_400_000
-    paths = {name: f"/api/streams/{stream}" for name, stream in asked.items()}
-    paths["expired"] = f"/api/streams/{new_stream_id(_now_ms() - week)}"
-    paths["unknown"] = f"/api/streams/{new_stream_id(_now_ms() - 60_000)}"
-    paths["forbidden"] = f"{paths['whole']}?token={secrets.token_hex(8)}"
+    streams = asked | {
+        "expired": new_stream_id(_now_ms() - week),
+        "unknown": new_stream_id(_now_ms() - 60_000),
+        "forbidden": asked["whole"],
+    }
+    secret = system.settings["HOLDFAST_SECRET"]
+    expires = _now_ms() // 1000 + 600
+    of = {name: mint_read(secret, asked["stop"] if name == "forbidden" else streams[name], expires) for name in streams}
+    paths = {name: f"/api/streams/{stream}?token={of[name]}" for name, stream in streams.items()}
     for name in paths:
         target = limited.url if name == "limit" else system.url
         fronts[name] = stack.enter_context(Front(target, cuts=CUTS if name == "cuts" else 0, page=lambda: PAGE))

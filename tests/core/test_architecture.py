@@ -20,15 +20,16 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "_cli", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy", "doctor",
-        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services", "settings",
+        "", "adapters", "auth", "chat_handlers", "cli", "_cli", "client", "client_handlers", "client_reader",
+        "client_types", "deploy", "doctor", "doctor_services", "envfile", "eventstream", "handlers", "logs",
+        "machine_handlers", "services", "session_handlers", "settings", "share_handlers", "testing", "_testing",
         "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.
 _DOERS = frozenset({"start", "publish", "subscribe", "retention"})
 #: Ports and the words they are written in: all that an adapter may know.
-_PORTS = frozenset({"clock", "errors", "generation", "operations", "queue", "records"})
+_PORTS = frozenset({"clock", "drain", "errors", "generation", "operations", "queue", "records"})
 #: Parts of the standard library through which a core would reach around its ports.
 _REACHING = frozenset(
     {"http", "multiprocessing", "os", "pathlib", "random", "shutil", "socket", "subprocess", "sys", "urllib"}
@@ -207,7 +208,7 @@ def test_subscribing_imports_no_model_and_no_queue() -> None:
     """``functions.subscribe`` starts without openai, pydantic and qstash, and without the others' settings."""
     loaded = _loaded("functions.subscribe", "CRON_SECRET", "OPENAI_API_KEY", "QSTASH_CURRENT_SIGNING_KEY")
     assert "starlette" in loaded
-    assert not loaded & {"openai", "pydantic", "qstash", "standins"}
+    assert not loaded & {"cryptography", "jwt", "openai", "pydantic", "qstash", "standins"}
 
 
 @pytest.mark.parametrize("function", ["app", "start", "publish", "cleanup"])

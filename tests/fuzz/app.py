@@ -18,6 +18,7 @@ from holdfast.services import Services
 from holdfast.settings import ROLES, Settings
 from holdfast.web import application
 from tests.clocks import VirtualClock
+from tests.owner import API_KEY, AUTH, OWNER
 from tests.publishing.stage import RememberingQueue, Script
 
 ORIGIN: Final = "https://answers.example"
@@ -32,6 +33,7 @@ SETTINGS: Final = Settings(
     public_url=ORIGIN,
     cron_secret=CRON_SECRET,
     secret="secret-of-the-tests",
+    api_keys=((OWNER.partition(":")[2], API_KEY),),
     key_prefix="t",
     max_seconds=30.0,
     max_body_bytes=20_000,
@@ -53,11 +55,17 @@ class Reply:
 
 
 class App:
-    """The application, its store, its queue and virtual time. Made inside a running loop."""
+    """The application, its store, its queue and virtual time. Made inside a running loop.
 
-    def __init__(self, generate: Generator | None = None, **settings: Any) -> None:
-        self.clock = VirtualClock()
-        self.memory = MemoryLog(self.clock)
+    Args:
+        generate: the generator; one that says a word, by default.
+        beside: another application, whose store and time it shares.
+        settings: other settings than ``SETTINGS``.
+    """
+
+    def __init__(self, generate: Generator | None = None, beside: App | None = None, **settings: Any) -> None:
+        self.clock: VirtualClock = beside.clock if beside else VirtualClock()
+        self.memory: MemoryLog = beside.memory if beside else MemoryLog(self.clock)
         self.queue = RememberingQueue()
         self.generate = generate or Script(["A word."])
         values = {name: getattr(SETTINGS, name) for name in Settings.__slots__}
@@ -79,14 +87,25 @@ class App:
         query: bytes = b"",
         headers: Iterable[tuple[bytes, bytes]] = (),
         body: bytes = b"",
+        auth: bool = True,
+        scheme: str = "https",
     ) -> Reply:
-        """Make one request and read the whole answer; an exception that no handler knows is raised here."""
+        """Make one request and read the whole answer; an exception that no handler knows is raised here.
+
+        Args:
+            method, path, query, headers, body: the request.
+            auth: whether it is shown to be the tests' own, unless the headers show something else.
+            scheme: what the caller speaks.
+        """
+        headers = list(headers)
+        if auth and b"authorization" not in [name.lower() for name, _ in headers]:
+            headers.append((b"authorization", AUTH["authorization"].encode()))
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": method,
-            "scheme": "https",
+            "scheme": scheme,
             "path": path,
             "raw_path": quote(path).encode(),
             "root_path": "",

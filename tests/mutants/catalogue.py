@@ -36,6 +36,7 @@ _DELIVERY = "tests/publishing/test_delivery.py"
 _RESCUE = "tests/publishing/test_rescue.py"
 _HANDOFF = "tests/publishing/test_handoff.py"
 _JUDGED = "tests/publishing/test_judged_ends.py"
+_DELETIONS = "tests/publishing/test_deletion_races.py"
 _FENCING = "tests/publishing/test_fencing.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -314,5 +315,54 @@ MUTANTS: tuple[Mutant, ...] = (
         old='if payload.get("sub") != url:',
         new="if False:",
         tests=("tests/adapters/test_signature.py::test_a_request_for_another_url_or_with_another_body_is_refused",),
+    ),
+    # -- deleting a chat
+    Mutant(
+        name="a deletion does not look whether turns have come up",
+        rule="J3",
+        file="lib/holdfast/erasure.py",
+        old="if highest < floor:",
+        new="if highest or not floor:",
+        tests=(f"{_DELETIONS}::test_two_starts_beside_a_deletion",),
+    ),
+    Mutant(
+        name="an opened log does not look for a deletion",
+        rule="J4",
+        file="lib/holdfast/start.py",
+        old=">= max(plan.turn, 1):",
+        new=">= max(plan.turn, 1) and not plan.turn:",
+        tests=(f"{_DELETIONS}::test_a_start_beside_a_deletion[an answer]",),
+    ),
+    Mutant(
+        name="messages below the floor are read",
+        rule="J5",
+        file="lib/holdfast/history.py",
+        old="if turn > (erased or 0)]",
+        new="if turn > 0]",
+        tests=(f"{_DELETIONS}::test_a_start_beside_a_deletion[an answer]",),
+    ),
+    Mutant(
+        name="no marks are left for late settlers",
+        rule="J5",
+        file="lib/holdfast/erasure.py",
+        old="[Put(keys.message(chat, place), DROPPED, _MARKED_MS) for place in places]",
+        new="[Drop((keys.message(chat, place),)) for place in places]",
+        tests=(f"{_DELETIONS}::test_a_settler_beside_a_deletion_and_a_new_start",),
+    ),
+    Mutant(
+        name="a deleted log leaves its idempotency key",
+        rule="J6",
+        file="lib/holdfast/erasure.py",
+        old="gone.append(keys.idempotency(entry.record.idempotency))",
+        new="pass",
+        tests=("tests/core/test_chat_deletion.py::test_a_key_of_a_deleted_answer_begins_a_new_one[memory]",),
+    ),
+    Mutant(
+        name="nobody finishes a deletion",
+        rule="J6",
+        file="lib/holdfast/erasure.py",
+        old="Rank(keys.erasing, name, log.clock.now_ms() + _LEFT_MS),",
+        new="Unrank(keys.erasing, (name,)),",
+        tests=(f"{_DELETIONS}::test_a_deletion_that_dies_anywhere_is_finished[False-False-cleanup]",),
     ),
 )

@@ -1,4 +1,4 @@
-"""A message that goes on after the client ran its tools (rule H9)."""
+"""A message that goes on after the client ran its tools (rule H10)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def goes_on(chat: Chat, message: UIMessage, **fields: Any) -> Started:
 
 @virtual
 async def test_a_result_of_the_clients_tool_continues_the_message_under_its_id() -> None:
-    """Rule H9: the model gets the result, the answer has the id of the message, and the history one message of both."""
+    """Rule H10: the model gets the result, the answer has the message's id, and the history one message of both."""
     chat = Chat()
     first = await called(chat)
     started = await goes_on(chat, answered(first))
@@ -67,7 +67,7 @@ async def test_a_result_of_the_clients_tool_continues_the_message_under_its_id()
 
 @virtual
 async def test_what_goes_on_begins_a_step_once() -> None:
-    """Rule H9: a stock client looks for results to send in the newest step; the generator may begin it itself."""
+    """Rule H10: a stock client looks for results to send in the newest step; the generator may begin it itself."""
     for steps in (["You are in Zürich."], [{"type": "start-step"}, "You are in Zürich."]):
         chat = Chat()
         started = await goes_on(chat, answered(await called(chat)))
@@ -78,7 +78,7 @@ async def test_what_goes_on_begins_a_step_once() -> None:
 
 @virtual
 async def test_the_result_is_in_the_history_before_the_answer() -> None:
-    """Rules H4, H9: who loads the chat meanwhile sees the message with its result, once."""
+    """Rules H4, H10: who loads the chat meanwhile sees the message with its result, once."""
     chat = Chat()
     first = await called(chat)
     await goes_on(chat, answered(first))
@@ -88,7 +88,7 @@ async def test_the_result_is_in_the_history_before_the_answer() -> None:
 
 @virtual
 async def test_nothing_but_results_is_taken_from_the_client() -> None:
-    """Rule H9: the history is the server's; text that a client changed, and calls that it made up, are not."""
+    """Rule H10: the history is the server's; text that a client changed, and calls that it made up, are not."""
     chat = Chat()
     first = await called(chat)
     sent = answered(first)
@@ -101,7 +101,7 @@ async def test_nothing_but_results_is_taken_from_the_client() -> None:
 
 @virtual
 async def test_a_failed_tool_is_a_result_too() -> None:
-    """Rule H9: its error goes to the model."""
+    """Rule H10: its error goes to the model."""
     chat = Chat()
     first = await called(chat)
     parts = [first["parts"][0], first["parts"][1] | {"state": "output-error", "errorText": "refused"}]
@@ -152,7 +152,7 @@ async def test_results_that_nothing_waits_for_are_refused() -> None:
 
 @virtual
 async def test_a_message_may_go_on_again_and_again() -> None:
-    """Rule H9: one message of three answers."""
+    """Rule H10: one message of three answers."""
     chat = Chat()
     first = await called(chat)
     second = CALL | {"toolCallId": "c2"}
@@ -174,7 +174,7 @@ async def test_a_message_may_go_on_again_and_again() -> None:
 
 @virtual
 async def test_a_stopped_continuation_keeps_what_was_there() -> None:
-    """Rules E4, H9: the message stays with its result, though nothing was added to it."""
+    """Rules E4, H10: the message stays with its result, though nothing was added to it."""
     chat = Chat()
     first = await called(chat)
     started = await goes_on(chat, answered(first))

@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.adapters.memory import MemoryLog
 from holdfast.errors import GenerationError
-from holdfast.generation import GenerationRequest, Part
+from holdfast.generation import GenerationRequest, Part, cannot_continue
 from holdfast.identity import new_stream_id
 from holdfast.keys import Keys
 from holdfast.log import Log
@@ -256,3 +256,33 @@ def test_a_sync_generator_runs_in_a_thread() -> None:
 
     asyncio.run(asyncio.wait_for(run(), 20))
     assert threads[0] is not threading.main_thread()
+
+
+@virtual
+async def test_a_generator_that_cannot_continue_starts_over_unseen() -> None:
+    """Rule T5: as long as no reader can have seen anything it is called again like any other."""
+    stage = Stage()
+    script = Script([1000], ["whole"])
+    generate = cannot_continue(script)
+    await stage.open()
+    assert await stage.publish(generate, limit=20) is Verdict.DONE
+    assert await stage.publish(generate, "m2") is Verdict.DONE
+    assert (await stage.text(), (await stage.answer()).state(leased=False)) == ("whole", "finished")
+
+
+@virtual
+async def test_a_generator_that_cannot_continue_ends_what_was_seen() -> None:
+    """Rule T5: after a visible part it is not called again; the answer ends with an error, and the partial stays."""
+    for seen in ("half", {"type": "reasoning-delta", "id": "r", "delta": "Hm"}):
+        stage = Stage()
+        script = Script([seen, 1000], ["again"])
+        generate = cannot_continue(script)
+        await stage.open()
+        assert await stage.publish(generate, limit=20) is Verdict.DONE
+        before = (await stage.answer()).builder.message()["parts"]
+        assert await stage.publish(generate, "m2") is Verdict.DONE
+        end = (await stage.records())[-1]
+        assert isinstance(end, Error)
+        assert (end.code, len(script.requests)) == ("cannot_continue", 1)
+        after = (await stage.answer()).builder.message()["parts"]
+        assert [part.get("text") for part in after] == [part.get("text") for part in before]

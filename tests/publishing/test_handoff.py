@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from holdfast.budget import Budget
 from holdfast.errors import Unavailable
 from holdfast.generation import GenerationRequest
 from holdfast.operations import Append
@@ -127,7 +128,7 @@ async def test_an_answer_may_take_many_calls() -> None:
 
 @virtual
 async def test_attempts_that_say_nothing_are_not_handed_off_for_ever() -> None:
-    """Rule O4: a model that never says anything within a call's time ends with an error, and stops billing."""
+    """Rules O4, Q5: a model that never says anything within a call's time ends with an error, and stops billing."""
     stage, generate = Stage(), Script([500])
     await stage.open()
     for number in range(1, 10):
@@ -136,5 +137,6 @@ async def test_attempts_that_say_nothing_are_not_handed_off_for_ever() -> None:
             break
     end = (await stage.records())[-1]
     assert isinstance(end, Error)
-    assert len(generate.requests) < 6
+    assert end.code == "no_progress"
+    assert len(generate.requests) == Budget().idle_attempts
     assert not any(isinstance(record, Parts) for record in await stage.records())

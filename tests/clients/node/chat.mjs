@@ -1,13 +1,20 @@
 // A stock AI SDK chat under remote control: one JSON command a line comes in, one JSON answer a line goes out.
 //
-// argv: the major version of `ai`, and the address of holdfast-client's build.
+// argv: the major version of `ai`, the address of holdfast-client's build, and what says who asks.
 import { createInterface } from "node:readline";
 
-const [version, client] = process.argv.slice(2);
+const [version, client, authorization] = process.argv.slice(2);
+const headers = { authorization };
 const { Chat } = await import(`ai-sdk-react-${version}`);
 const { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } = await import(`ai-${version}`);
 const { followFetch } = await import(client);
-globalThis.EventSource ??= (await import("eventsource")).EventSource;
+const { EventSource } = await import("eventsource");
+// A browser sends its cookies; here a header says who asks.
+globalThis.EventSource = class extends EventSource {
+  constructor(url) {
+    super(url, { fetch: (input, init) => fetch(input, { ...init, headers: { ...init.headers, ...headers } }) });
+  }
+};
 const { untilDone } = await import("../recipes/use-chat.mjs");
 
 /** Chats by name, each with what it is doing, what it asked for, and what its callbacks were told. */
@@ -29,7 +36,7 @@ const commands = {
     kept.chat = new Chat({
       id,
       messages,
-      transport: new DefaultChatTransport({ api: `${base}/api/chat`, fetch: seen, body }),
+      transport: new DefaultChatTransport({ api: `${base}/api/chat`, fetch: seen, body, headers }),
       onFinish: ({ isAbort, isDisconnect, isError, finishReason }) =>
         kept.finishes.push({ isAbort, isDisconnect, isError, finishReason }),
       onData: (part) => kept.data.push(part),

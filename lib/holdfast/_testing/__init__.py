@@ -1,0 +1,1 @@
+"""How ``holdfast.testing`` interrupts a generator and judges how it goes on."""
