@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from holdfast.claims import parse_message
 from holdfast.errors import BadRecord, Rejected
-from holdfast.history import DROPPED, ERASED, chat_key, of_chat, parse_message, title_member
+from holdfast.history import DROPPED, ERASED, chat_key, of_chat, title_member
 from holdfast.identity import digest
 from holdfast.log import Log
 from holdfast.operations import Get, GetMany, Last, Newest, Operation, Ranked, RawEntry, Unrank

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from holdfast.answer import Answer
+from holdfast.claims import Turn, parse_message, parse_turn
+from holdfast.continuing import continued, joined
 from holdfast.endings import ending_chunk
-from holdfast.errors import BadRecord, Rejected
+from holdfast.errors import Rejected, Vanished
 from holdfast.generation import UIMessage
 from holdfast.identity import digest
 from holdfast.keys import Keys
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Crop, Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
 from holdfast.records import EntryId, Error, Queued, Terminal
-from holdfast.stored import read_json
 from holdfast.titles import title_of
 
 #: Messages of a chat that are read and sent to the model, and their bytes; older ones stay in the store (rule H7).
@@ -53,15 +54,6 @@ class Item:
     member: str
     turn: int
     message: UIMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A claimed turn: which stream answers, and what tells the turn from another one."""
-
-    number: int
-    stream: str
-    identity: str
 
 
 def chat_key(owner: str, chat_id: str) -> str:
@@ -190,6 +182,10 @@ async def settle(log: Log, answer: Answer) -> None:
     operations = _entering(history, answer.queued)
     answer.builder.add(ending_chunk(answer.end[1]))
     message = answer.builder.settled()
+    if before := continued(answer.queued):
+        # One message from here on: what it was before goes with the turn's question, which it stood for.
+        message = joined(before, message)
+        operations += _dropping(history, [f"{answer.queued.turn}.0"])
     if message["parts"]:
         operations += _writing(history, f"{answer.queued.turn}.1", answer.queued.turn, message)
     if sum(len(each.value) for each in operations if isinstance(each, Put)) < _MOST_TOGETHER:
@@ -209,6 +205,19 @@ async def repair(log: Log, answer: Answer) -> None:
     alive, settled = await log.run(turn, Score(keys.history(history.chat), member))
     if alive is not None and settled is None:
         await settle(log, answer)
+
+
+async def answers_as(log: Log, stream: str) -> str:
+    """The id of a stream's answer as a UI message.
+
+    Raises:
+        Vanished: its log is gone.
+    """
+    entries, _ = await log.page(stream)
+    for entry in entries:
+        if isinstance(entry.record, Queued):
+            return entry.record.message_id
+    raise Vanished(stream)
 
 
 async def end(log: Log, stream: str, terminal: Terminal, after: EntryId | None = None) -> bool:
@@ -241,10 +250,9 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
         Keep(owned, history.ttl_ms),
     ]
     if queued.drops:
-        # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+        operations += _dropping(history, queued.drops)
         titles = [title_member(member) for member in queued.drops if member.endswith(".0")]
-        operations += [Put(keys.message(chat, member), DROPPED, history.ttl_ms) for member in (*queued.drops, *titles)]
-        operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
+        operations += [Put(keys.message(chat, title), DROPPED, history.ttl_ms) for title in titles]
     if queued.asks:
         member, question = f"{queued.turn}.0", queued.messages[-1]
         operations += _writing(history, member, queued.turn, question)
@@ -253,6 +261,13 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
             operations.append(Put(keys.message(chat, title_member(member)), title, history.ttl_ms, "absent"))
             operations.append(Crop(owned, MOST_LISTED))
     return operations
+
+
+def _dropping(history: History, members: list[str]) -> list[Operation]:
+    keys, chat = history.log.keys, history.chat
+    # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+    marks: list[Operation] = [Put(keys.message(chat, member), DROPPED, history.ttl_ms) for member in members]
+    return [*marks, Unrank(keys.history(chat), tuple(members))]
 
 
 def title_member(question: str) -> str:
@@ -269,44 +284,3 @@ def _writing(history: History, member: str, turn: int, message: UIMessage) -> li
         Rank(keys.history(chat), member, turn),
         Keep(keys.history(chat), history.ttl_ms),
     ]
-
-
-def parse_turn(number: int, stored: Any) -> Turn:
-    """A stored claim of a turn.
-
-    Raises:
-        BadRecord: it is none.
-    """
-    match read_json(stored):
-        case {"stream": str(stream), "identity": str(identity)}:
-            return Turn(number, stream, identity)
-    raise BadRecord("The chat holds a turn that is malformed.")
-
-
-def parse_place(stored: str) -> tuple[str, str] | None:
-    """The owner's digest and the chat's id in a stored claim of a turn; None where it is no claim or lacks them."""
-    try:
-        match read_json(stored):
-            case {"owner": str(owner), "chat": str(chat)}:
-                return owner, chat
-    except BadRecord:
-        pass
-    return None
-
-
-def parse_message(stored: str) -> UIMessage:
-    """A stored message.
-
-    Raises:
-        BadRecord: it is none.
-    """
-    message = read_json(stored)
-    if (
-        isinstance(message, dict)
-        and isinstance(message.get("role"), str)
-        and isinstance(message.get("id", ""), str)
-        and isinstance(message.get("parts"), list)
-        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in message["parts"])
-    ):
-        return message
-    raise BadRecord("The chat holds a message that is malformed.")

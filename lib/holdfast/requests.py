@@ -59,7 +59,8 @@ class StartRequest:
     @property
     def is_one_turn(self) -> bool:
         """Whether it is the same turn for ever: a message with an id is, one without may well be asked again."""
-        return self.trigger == "submit" and "id" in self.newest and self.target is None
+        named = "id" in self.newest and (self.target is None or self.newest["role"] == "assistant")
+        return self.trigger == "submit" and named
 
     @property
     def fingerprint(self) -> str:

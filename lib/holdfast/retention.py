@@ -8,6 +8,7 @@ from typing import Final
 
 from holdfast import erasure, history
 from holdfast.answer import Answer
+from holdfast.claims import parse_place
 from holdfast.errors import BadRecord, Rejected, Unavailable, Vanished
 from holdfast.log import GRACE_MS, Log, parse
 from holdfast.operations import Drop, Get, Last, Range, Rank, Ranked, Score, Unrank
@@ -189,7 +190,7 @@ class Cleaner:
             return False
         newest = max((turn for _, turn in turns), default=0)
         (claim,) = await self.log.run(Get(keys.turn(chat, newest)))
-        if claim is not None and (place := history.parse_place(claim)) is not None:
+        if claim is not None and (place := parse_place(claim)) is not None:
             await self.log.run(Unrank(keys.owned(place[0]), (place[1],)))
         names = [
             name

@@ -10,17 +10,18 @@ from typing import Final
 from holdfast import history
 from holdfast.answer import Answer
 from holdfast.batching import size_of
+from holdfast.claims import Turn
 from holdfast.errors import ApiError, Rejected, Unavailable, Vanished
 from holdfast.gate import Gate
-from holdfast.history import History, Turn
-from holdfast.identity import created_ms, digest, message_id, new_stream_id
+from holdfast.history import History
+from holdfast.identity import created_ms, digest, new_stream_id
 from holdfast.log import Log
 from holdfast.operations import Drop, Score, Unrank
 from holdfast.queue import Queue
 from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
 from holdfast.repeats import Repeats
 from holdfast.requests import StartRequest
-from holdfast.turns import Plan, busy, deleted, plan_turn
+from holdfast.turns import Plan, busy, check_newest, deleted, plan_turn
 
 _logger = logging.getLogger("holdfast")
 
@@ -89,10 +90,7 @@ class Starter:
 
     async def _let_in(self, request: StartRequest, address: str) -> Started:
         """Start within the limits; what is over them may still join what was let in before (rule N3)."""
-        if request.newest["role"] != "user":
-            raise ApiError(
-                422, "field_invalid", "messages: the newest message must be the user's.", extra={"field": "messages"}
-            )
+        check_newest(request)
         stream = new_stream_id(self.log.clock.now_ms())
         if (gate := self.gate) is None:
             return await self._start(request, stream)
@@ -137,7 +135,7 @@ class Starter:
         queued = Queued(
             at=now,
             owner=request.owner,
-            message_id=message_id(plan.stream),
+            message_id=plan.answers_as,
             messages=plan.messages,
             extra=request.extra,
             chat_id=request.chat_id,
@@ -289,11 +287,11 @@ class Starter:
             await self._settle(newest)
             repeats = same and request.is_one_turn and not _taken_back(last)
             return Started(newest.stream, created=False) if repeats else None
-        answer = message_id(newest.stream)
+        answer = await history.answers_as(self.log, newest.stream)
         if same or (request.trigger == "regenerate" and request.target in {None, answer}):
             await self._repair(newest.stream)
             return Started(newest.stream, created=False)
-        if any(message.get("id") == answer for message in request.messages):
+        if any(message.get("id") == answer for message in request.messages[:-1]):
             # Its reader has the partial answer and moved on: nobody will read the rest.
             await history.end(self.log, newest.stream, Stop(at=self.log.clock.now_ms(), by="next"))
             return None
