@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from holdfast import history, sse, tokens
 from holdfast.answer import Answer
@@ -116,10 +115,6 @@ class ClientHandlers(Handlers):
         stopped = await history.end(log, reading.stream, Stop(at=self._services.clock.now_ms(), by="request"))
         answer = Answer(await log.read(reading.stream))
         return JSONResponse({"id": reading.stream, "stopped": stopped, "state": answer.state(leased=False)})
-
-    async def page(self, _request: Request) -> Response:
-        """``GET /``: a plain page to try it with."""
-        return HTMLResponse((Path(__file__).parent / "page.html").read_text("utf-8"))
 
     # -- helpers ------------------------------------------------------------------------------------
 

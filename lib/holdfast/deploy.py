@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,12 +23,13 @@ type LambdaHandler = Callable[[Any, Any], Any]
 _logger = logging.getLogger("holdfast")
 
 
-def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, LambdaHandler]:
+def function(env: Mapping[str, str], roles: Iterable[str], page: Path | None = None) -> tuple[Starlette, LambdaHandler]:
     """An entry point's app and Lambda handler.
 
     Args:
         env: the environment.
         roles: which functions it serves: start, subscribe, publish, cleanup.
+        page: the folder of the built page, for those that serve it.
 
     Raises:
         SettingsError: a setting is missing or malformed; the process must not serve.
@@ -42,7 +44,7 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, L
     services = build(settings)
     if "publish" in served and settings.generator:
         load_generator(settings)  # a name that leads nowhere should stop the start, not the first answer
-    app = application(services, served)
+    app = application(services, served, page)
     return app, _lambda_handler(app, services)
 
 
@@ -81,9 +83,9 @@ def _loop() -> asyncio.AbstractEventLoop:
         return loop
 
 
-def entry(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, LambdaHandler]:
+def entry(env: Mapping[str, str], roles: Iterable[str], page: Path | None = None) -> tuple[Starlette, LambdaHandler]:
     """``function``, for the modules under ``functions/``: a bad setting ends the process with one clear line."""
     try:
-        return function(env, roles)
+        return function(env, roles, page)
     except SettingsError as error:
         sys.exit(f"Holdfast cannot start: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from holdfast.client_handlers import ClientHandlers
 from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.machine_handlers import MachineHandlers
 from holdfast.services import Services
+from holdfast.site import routes
 from holdfast.subscribe import unknown_stream
 
 _logger = logging.getLogger("holdfast")
@@ -26,16 +28,16 @@ _NEVER_AGAIN: Final = 489
 type _Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(services: Services, roles: frozenset[str]) -> Starlette:
+def application(services: Services, roles: frozenset[str], page: Path | None = None) -> Starlette:
     """The ASGI app of a process.
 
     Args:
         services: the verbs.
         roles: which functions the process serves: start, subscribe, publish, cleanup.
+        page: the folder of the page that it serves as well, if it does.
     """
     client, machine = ClientHandlers(services), MachineHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
-        ("start", "/", client.page, ["GET"]),
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
@@ -58,7 +60,8 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
         ClientDisconnect: _gone,
         Exception: _unforeseen,
     }
-    app = Starlette(routes=[*served, Route("/healthz", _health)], exception_handlers=handlers)
+    files = [] if page is None else routes(page)
+    app = Starlette(routes=[*served, Route("/healthz", _health), *files], exception_handlers=handlers)
     # A redirect to the path without its last slash would lead to whatever host the request itself names.
     app.router.redirect_slashes = False
     return app

@@ -22,7 +22,7 @@ _OUTER = frozenset(
     {
         "", "adapters", "_cli", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy", "doctor",
         "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services", "settings",
-        "web",
+        "site", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.

@@ -97,7 +97,6 @@ def test_the_built_function_carries_an_answer(project: Path, function: Path, tmp
         }
         stack.enter_context(serving(function, base_python(project), door, env, tmp_path))
         client = stack.enter_context(httpx.Client(base_url=door.url, timeout=LIMIT, trust_env=False))
-        assert "EventSource" in client.get("/").text, "the page did not make it into the function"
         started = client.post("/api/streams", json={"prompt": "Why do knots hold?"})
         assert started.status_code == 202, started.text
         first, cursor = _read_some(client, started.json()["url"])
