@@ -45,6 +45,10 @@ class Keys:
     def message(self, chat: str, member: str) -> str:
         return f"{self.prefix}:chat:{chat}:message:{member}"
 
+    def owned(self, owner: str) -> str:
+        """An owner's chats by the time of their newest turn."""
+        return f"{self.prefix}:owner:{owner}:chats"
+
     @property
     def due(self) -> str:
         """Streams by the time at which cleanup should look at them next."""
@@ -59,3 +63,8 @@ class Keys:
     def chats(self) -> str:
         """Chats by the time at which they expire."""
         return f"{self.prefix}:chats"
+
+    @property
+    def erasing(self) -> str:
+        """Chats that are being deleted, by the time at which cleanup should see to what is left of them."""
+        return f"{self.prefix}:erasing"

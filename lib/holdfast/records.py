@@ -219,7 +219,7 @@ class Stop:
     """Somebody asked to stop the answer; what was written stays.
 
     Attributes:
-        by: ``request``, or ``next`` when the reader moved on to another turn.
+        by: ``request``, ``next`` when the reader moved on to another turn, or ``deletion`` of the chat.
     """
 
     at: int

@@ -17,6 +17,8 @@ _ROLES: Final = ("system", "user", "assistant")
 _KNOWN: Final = frozenset({"prompt", "messages", "chat_id"})
 _CHAT_KNOWN: Final = frozenset({"id", "messages", "trigger", "messageId"})
 _TRIGGERS: Final[dict[str, Trigger]] = {"submit-message": "submit", "regenerate-message": "regenerate"}
+#: How the route ends that resumes a chat: for an id that ends so, it and the chat's own route would be one.
+_RESUMES = "/stream"
 _MAX_ID = 200
 _MAX_KEY = 255
 
@@ -78,7 +80,7 @@ def parse_start(body: bytes, owner: str, key: str | None) -> StartRequest:
         messages = [_from_text("user", _text(data["prompt"], "prompt"))]
     else:
         messages = _messages(data["messages"])
-    chat_id = None if data.get("chat_id") is None else _id(data["chat_id"], "chat_id")
+    chat_id = None if data.get("chat_id") is None else _chat_id(data["chat_id"], "chat_id")
     extra = {name: value for name, value in data.items() if name not in _KNOWN}
     return StartRequest(owner, messages, chat_id, key=_key(key), extra=extra)
 
@@ -96,7 +98,7 @@ def parse_chat(body: bytes, owner: str, key: str | None) -> StartRequest:
     target = None if data.get("messageId") is None else _id(data["messageId"], "messageId")
     extra = {name: value for name, value in data.items() if name not in _CHAT_KNOWN}
     messages = _messages(data.get("messages"))
-    return StartRequest(owner, messages, _id(data.get("id"), "id"), trigger, target, _key(key), extra)
+    return StartRequest(owner, messages, _chat_id(data.get("id"), "id"), trigger, target, _key(key), extra)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -172,6 +174,14 @@ def _id(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value or len(value) > _MAX_ID or not value.isprintable():
         raise _invalid(name, f"must be text of 1 to {_MAX_ID} printable characters")
     return value
+
+
+def _chat_id(value: Any, name: str) -> str:
+    id = _id(value, name)
+    if id.endswith(_RESUMES):
+        message = f"{name}: must not end in {_RESUMES}, which is a chat's route to resume by. Choose another id."
+        raise ApiError(400, "chat_id_reserved", message, extra={"field": name})
+    return id
 
 
 def _key(value: str | None) -> str | None:

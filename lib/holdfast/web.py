@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.chat_handlers import ChatHandlers
 from holdfast.client_handlers import ClientHandlers
 from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.machine_handlers import MachineHandlers
@@ -36,15 +37,17 @@ def application(services: Services, roles: frozenset[str], page: Path | None = N
         roles: which functions the process serves: start, subscribe, publish, cleanup.
         page: the folder of the page that it serves as well, if it does.
     """
-    client, machine = ClientHandlers(services), MachineHandlers(services)
+    client, chats, machine = ClientHandlers(services), ChatHandlers(services), MachineHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
+        ("start", "/api/chat/{id:path}", chats.delete_chat, ["DELETE"]),
         ("subscribe", "/api/streams/{id}/status", client.status, ["GET"]),
         ("subscribe", "/api/streams/{id}", client.read_stream, ["GET"]),
         ("subscribe", "/api/chat/{id:path}/stream", client.resume_chat, ["GET"]),
         ("subscribe", "/api/chat/{id:path}", client.read_chat, ["GET"]),
+        ("subscribe", "/api/chats", chats.list_chats, ["GET"]),
         ("publish", "/api/publish", machine.publish, ["POST"]),
         ("publish", "/api/publish/failed", machine.publish_failed, ["POST"]),
         ("cleanup", "/api/cleanup", machine.cleanup, ["GET", "POST"]),

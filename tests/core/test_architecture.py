@@ -20,9 +20,9 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "_cli", "cli", "client", "client_handlers", "client_reader", "client_types", "deploy", "doctor",
-        "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers", "services", "settings",
-        "site", "web",
+        "", "adapters", "_cli", "chat_handlers", "cli", "client", "client_handlers", "client_reader", "client_types",
+        "deploy", "doctor", "doctor_services", "envfile", "eventstream", "handlers", "logs", "machine_handlers",
+        "services", "settings", "site", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.

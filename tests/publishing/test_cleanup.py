@@ -181,6 +181,7 @@ async def test_history_is_repaired_before_the_log_is_deleted() -> None:
     chat = history.of_chat(stage.calm, "me", "c", CHAT_RETENTION)
     turn = await chat.claim(1, stage.stream, "i")
     fields = {"chat_id": "c", "turn": 1, "asks": True, "chat_retention_seconds": CHAT_RETENTION}
+    assert turn is not None
     await stage.open(turn.stream, **fields)
     stage.port._when = lambda ops: any(isinstance(op, Put) and op.key.endswith(":1.1") for op in ops)
     stage.port.rescript([], then=LOST_REQUEST)
