@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -14,7 +14,8 @@ from holdfast.answer import Answer
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
-from holdfast.requests import parse_chat, parse_start
+from holdfast.requests import StartRequest, parse_chat, parse_start
+from holdfast.start import Started
 from holdfast.status import report
 from holdfast.subscribe import Beat, Reading, Sight, unknown_stream
 
@@ -30,6 +31,8 @@ _RETRY_LIMIT_MS: Final = 100
 _RETRY_CUT_MS: Final = 1_000
 _RETRY_FAULT_MS: Final = 2_000
 _LONGEST_ANSWER_SECONDS: Final = 86_400
+#: Characters of a prompt in the log, where prompts are logged.
+_LONGEST_LOGGED: Final = 1_000
 
 
 class ClientHandlers(Handlers):
@@ -41,7 +44,7 @@ class ClientHandlers(Handlers):
         """``POST /api/streams``: start an answer, or join the one that the same request started before."""
         body = await self._body(request)
         wanted = parse_start(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._started(request, wanted)
         url = f"/api/streams/{started.stream}"
         links = {"id": started.stream, "url": url, "stop_url": f"{url}/stop", "status_url": f"{url}/status"}
         told = {**links, "read_token": self._read_token(started.stream), "created": started.created}
@@ -51,7 +54,7 @@ class ClientHandlers(Handlers):
         """``POST /api/chat``: start as the AI SDK does, and stream the answer in the same response."""
         body = await self._body(request)
         wanted = parse_chat(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        started = await self._started(request, wanted)
         return self._stream(request, await self._open(request, started.stream))
 
     # -- reading ------------------------------------------------------------------------------------
@@ -117,6 +120,18 @@ class ClientHandlers(Handlers):
         return JSONResponse({"id": reading.stream, "stopped": stopped, "state": answer.state(leased=False)})
 
     # -- helpers ------------------------------------------------------------------------------------
+
+    async def _started(self, request: Request, wanted: StartRequest) -> Started:
+        """Start or join, and say so in the log."""
+        began = self._services.clock.now_ms()
+        started = await self._services.starter(self._origin(request)).start(wanted)
+        told: dict[str, Any] = {"stream": started.stream, "joined": not started.created}
+        told |= {"chat": wanted.chat_id is not None, "messages": len(wanted.messages)}
+        if self._settings.log_prompts:
+            text = "".join(part["text"] for part in wanted.newest["parts"] if part["type"] == "text")
+            told["prompt"] = text[:_LONGEST_LOGGED]
+        _logger.info("start", extra={**told, "took_ms": self._services.clock.now_ms() - began})
+        return started
 
     def _chat(self, request: Request) -> history.History:
         seconds = self._settings.chat_retention_seconds

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from starlette.requests import Request
 
 from holdfast.adapters.platform import deadline_ms, own_origin
 from holdfast.errors import ApiError, SettingsError
 from holdfast.services import Services
+
+#: Seconds for which a body may take to arrive.
+BODY_SECONDS: Final = 30
 
 
 class Handlers:
@@ -36,8 +42,14 @@ class Handlers:
     async def _body(self, request: Request, limit: int | None = None) -> bytes:
         limit = limit or self._settings.max_body_bytes
         chunks = bytearray()
-        async for chunk in request.stream():
-            chunks += chunk
-            if len(chunks) > limit:
-                raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
+        try:
+            # Without an end to it, a body that drips in would hold a function as long as the platform lets it run.
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    chunks += chunk
+                    if len(chunks) > limit:
+                        raise ApiError(413, "body_too_large", f"The body is larger than {limit} bytes.")
+        except TimeoutError as error:
+            what = f"The body did not arrive within {BODY_SECONDS} seconds. Nothing was started; send it again."
+            raise ApiError(408, "body_too_slow", what) from error
         return bytes(chunks)

@@ -103,10 +103,13 @@ def parse_chat(body: bytes, owner: str, key: str | None) -> StartRequest:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(body, parse_constant=_refuse_constant)
+        data = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_once)
         nested = too_deep(data, DEEPEST)
         # A lone surrogate passes json.loads and can be stored nowhere.
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except _Repeated as error:
+        what = "The body names a field of one object twice. Send each once: which one counts differs between readers."
+        raise ApiError(400, "body_repeats_name", what) from error
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
     if nested:
@@ -114,6 +117,18 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ApiError(400, "body_not_object", "The body must be a JSON object.")
     return data
+
+
+class _Repeated(Exception):
+    """An object has a name twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    # What stands in front, say a filter, may have judged the other value (RFC 8259, section 4).
+    if len(found) != len(pairs):
+        raise _Repeated
+    return found
 
 
 def _refuse_constant(name: str) -> None:

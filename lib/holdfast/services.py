@@ -16,6 +16,8 @@ from holdfast.errors import SettingsError
 from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.keys import Keys
 from holdfast.log import Log
+from holdfast.logs import place
+from holdfast.observed import ObservedLog
 from holdfast.operations import StreamLog
 from holdfast.pace import Pace
 from holdfast.publish import Publisher
@@ -54,7 +56,7 @@ class Services:
     def log(self) -> Log:
         """The protocol's verbs on the store."""
         lease_ms = round(self.settings.lease_seconds * 1000)
-        return Log(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
+        return ObservedLog(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
 
     @cached_property
     def generate(self) -> Generator:
@@ -101,9 +103,7 @@ class Services:
         if self.settings.tracebacks:
             traceback.print_exception(error, file=sys.stderr)
             return
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
-        _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": where})
+        _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": place(error)})
 
 
 def build(settings: Settings) -> Services:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from holdfast.errors import SettingsError
+from holdfast.origins import origin_of
 
 #: The functions a process serves; each needs only some of the settings.
 ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
@@ -56,7 +57,9 @@ class Settings:
     request_timeout_seconds: float = 5.0
     max_body_bytes: int = 4_000_000
     max_answer_bytes: int = 8_000_000
+    allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
+    log_prompts: bool = False
     tracebacks: bool = False
 
     @classmethod
@@ -114,6 +117,8 @@ class Settings:
             request_timeout_seconds=read.number("HOLDFAST_REQUEST_TIMEOUT_SECONDS", float, 5.0, low=0.05, high=60),
             max_body_bytes=read.number("HOLDFAST_MAX_BODY_BYTES", int, 4_000_000, low=1_000, high=8_000_000),
             max_answer_bytes=read.number("HOLDFAST_MAX_ANSWER_BYTES", int, 8_000_000, low=1_000, high=8_000_000),
+            allowed_origins=read.origins("HOLDFAST_ALLOWED_ORIGINS"),
+            log_prompts=read.choice("HOLDFAST_LOG_PROMPTS", ("0", "1"), "0") == "1",
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
             log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
@@ -157,6 +162,16 @@ class _Reader:
         # Only the production domain is open to QStash; deployment URLs are protected (Vercel documentation).
         host = self.text("VERCEL_PROJECT_PRODUCTION_URL")
         return f"https://{host}" if host else ""
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = []
+        for text in filter(None, (each.strip() for each in self.text(name).split(","))):
+            origin = origin_of(text)
+            # A path would be taken for a limit, and there is none.
+            if origin is None or urlsplit(text).path not in {"", "/"} or {"?", "#"} & set(text):
+                raise SettingsError(f"{name} must be origins such as https://app.example.com, separated by commas.")
+            found.append(origin)
+        return tuple(found)
 
     def long_secret(self, name: str) -> str:
         value = self.required(name)

@@ -144,7 +144,7 @@ def test_any_header(name: bytes, value: bytes) -> None:
         headers = [(name, value)]
         judged(await app.ask("GET", f"/api/streams/{stream}", headers=headers), 200, 404)
         start = await app.ask("POST", "/api/streams", headers=headers, body=b'{"prompt": "Why?"}')
-        judged(start, 202, 400)
+        judged(start, 202, 400, 415)
         for path in ("/api/publish", "/api/publish/failed", "/api/cleanup"):
             judged(await app.ask("POST", path, headers=headers, body=b"{}"), 401)
 
