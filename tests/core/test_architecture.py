@@ -22,8 +22,7 @@ _OUTER = frozenset(
     {
         "", "adapters", "_cli", "chat_handlers", "cli", "client", "client_handlers", "client_reader", "client_types",
         "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
-        "machine_handlers", "observed", "openapi", "openapi_schemas", "origins", "replies", "services", "settings",
-        "site", "web",
+        "machine_handlers", "observed", "origins", "replies", "services", "settings", "site", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.

@@ -10,6 +10,8 @@ import { Watch } from './follow'
 import { hear, tell } from './tabs'
 import { chatTransport } from './transport'
 
+const UNANSWERED = new Problem(0, 'unanswered', 'It was asked, and no answer to it was kept.')
+
 /** Milliseconds between two renderings of an answer that is being written. */
 const PACE_MS = 60
 /** Characters of an answer up to which a screen reader is given the whole of it at its end. */
@@ -116,7 +118,9 @@ export function useConversation(id: string, fresh: boolean): Open {
         const of = streamOf(found.messages.at(-1))
         setStream(of)
         const outcome = of === null ? null : (outcomeIn(found.messages.at(-1) as UIMessage) ?? (await learn(of)))
-        setProblem(outcome?.error ? new Problem(0, outcome.error.code, outcome.error.message) : null)
+        const failed = outcome?.error ? new Problem(0, outcome.error.code, outcome.error.message) : null
+        const open = found.messages.at(-1)?.role === 'user' ? UNANSWERED : null
+        setProblem(failed ?? open)
         return
       }
       now.current.stream = found.stream

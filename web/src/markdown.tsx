@@ -35,11 +35,19 @@ function Picture({ src, alt }: Tag<'img'>) {
   )
 }
 
-function Table({ children }: Tag<'table'>) {
+/** Columns of a table, by its head. */
+function columnsOf(node: ExtraProps['node']): number {
+  const rows = node?.children.flatMap((part) => ('children' in part ? part.children : [])) ?? []
+  const cells = rows.flatMap((row) => ('children' in row ? [row.children.filter((cell) => cell.type === 'element').length] : []))
+  return cells[0] ?? 1
+}
+
+function Table({ node, children }: Tag<'table'>) {
   return (
     // Reachable by keyboard, so that a wide one can be scrolled without a mouse.
     <div className="table" role="region" aria-label="Table" tabIndex={0}>
-      <table>{children}</table>
+      {/* Columns keep the width that they begin with, whatever is written into them later: nothing jumps. */}
+      <table style={{ minWidth: `${columnsOf(node) * 7.5}rem` }}>{children}</table>
     </div>
   )
 }

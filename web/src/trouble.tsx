@@ -9,6 +9,7 @@ const HEADS: Record<string, string> = {
   not_started: 'The question could not be taken in',
   chat_busy: 'Another answer of this conversation is being written',
   stream_expired: 'This answer is no longer kept',
+  unanswered: 'This question has no answer',
   chat_unknown: 'There is no such conversation',
 }
 
