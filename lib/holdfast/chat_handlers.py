@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from holdfast import chats, erasure, history
-from holdfast.client_handlers import OWNER
 from holdfast.errors import ApiError
 from holdfast.handlers import Handlers
 
@@ -25,14 +24,19 @@ class ChatHandlers(Handlers):
         """``GET /api/chats``: the caller's chats, newest first, a page at a time."""
         limit = _number(request, "limit", 1, chats.MOST_AT_ONCE)
         before = _number(request, "before", 0, 10**15 - 1)
-        listed, more = await chats.page(self._services.log, OWNER, _AT_ONCE if limit is None else limit, before)
+        owner = await self._services.auth.owner(request)
+        if owner is None:
+            return JSONResponse({"chats": [], "more": False})
+        listed, more = await chats.page(self._services.log, owner, _AT_ONCE if limit is None else limit, before)
         return JSONResponse({"chats": [asdict(chat) for chat in listed], "more": more})
 
     async def delete_chat(self, request: Request) -> Response:
         """``DELETE /api/chat/{id}``: stop what is being written, and delete everything. Idempotent."""
         id: str = request.path_params["id"]
-        chat = history.of_chat(self._services.log, OWNER, id, self._settings.chat_retention_seconds)
-        if not await erasure.erase(chat):
+        owner = await self._services.auth.owner(request)
+        seconds = self._settings.chat_retention_seconds
+        chat = None if owner is None else history.of_chat(self._services.log, owner, id, seconds)
+        if chat is None or not await erasure.erase(chat):
             raise ApiError(404, "chat_unknown", "There is no such chat, or it was deleted after its retention.")
         return Response(status_code=204)
 

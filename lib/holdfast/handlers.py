@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import json
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from starlette.requests import Request
 
@@ -13,6 +15,8 @@ from holdfast.services import Services
 
 #: Seconds for which a body may take to arrive.
 BODY_SECONDS: Final = 30
+#: The largest body of a route that takes a field or two.
+_SMALL_BODY_BYTES: Final = 10_000
 
 
 class Handlers:
@@ -53,3 +57,20 @@ class Handlers:
             what = f"The body did not arrive within {BODY_SECONDS} seconds. Nothing was started; send it again."
             raise ApiError(408, "body_too_slow", what) from error
         return bytes(chunks)
+
+    async def _fields(self, request: Request) -> dict[str, Any]:
+        """The fields of a small body; none where there is no body."""
+        body = await self._body(request, min(_SMALL_BODY_BYTES, self._settings.max_body_bytes))
+        if not body.strip():
+            return {}
+        try:
+            fields = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
+        if not isinstance(fields, dict):
+            raise ApiError(400, "body_not_object", "The body must be a JSON object.")
+        return fields
+
+    def _iso(self, seconds: int) -> str:
+        """A time in epoch seconds as ISO 8601, UTC."""
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

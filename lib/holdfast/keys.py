@@ -33,6 +33,22 @@ class Keys:
     def idempotency(self, digest: str) -> str:
         return f"{self.prefix}:idem:{digest}"
 
+    def shares(self, stream: str) -> str:
+        """The generation of a stream's shares, once one was revoked with all others."""
+        return f"{self.prefix}:shares:{stream}"
+
+    def unshared(self, stream: str, share: str) -> str:
+        """That one share is revoked."""
+        return f"{self.prefix}:unshared:{stream}:{share}"
+
+    def link(self, digest: str) -> str:
+        """Who the device that knows this code will be."""
+        return f"{self.prefix}:link:{digest}"
+
+    def claimed(self, digest: str) -> str:
+        """That a code was used."""
+        return f"{self.prefix}:claimed:{digest}"
+
     def turns(self, chat: str) -> str:
         return f"{self.prefix}:chat:{chat}:turns"
 

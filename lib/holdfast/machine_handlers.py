@@ -66,9 +66,9 @@ class MachineHandlers(Handlers):
 
     async def cleanup(self, request: Request) -> Response:
         """``GET|POST /api/cleanup``: the schedule's call."""
-        secret = self._settings.cron_secret
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), secret.encode()):
+        expected = f"Bearer {self._settings.cron_secret}"
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), expected.encode()):
             await self._signed(request)
         seconds = self._seconds_left(request) * 0.8
         counts = await self._services.cleaner(self._origin(request)).run(seconds)

@@ -29,6 +29,8 @@ def error_reply(error: ApiError) -> Response:
     """An error as JSON, with the headers that its status asks for."""
     body = {"error": {"code": error.code, "message": error.message, **error.extra}}
     headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110, section 11.6.1
     if error.status == _NEVER_AGAIN:
         headers["upstash-nonretryable-error"] = "true"
     if error.status == _TOO_SLOW:

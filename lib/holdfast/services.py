@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from holdfast.auth import Auth
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import SettingsError
 from holdfast.generation import GenerationRequest, Generator, Part
@@ -25,6 +26,7 @@ from holdfast.queue import Queue
 from holdfast.rescue import Rescuer
 from holdfast.retention import Cleaner
 from holdfast.settings import Settings
+from holdfast.shares import Shares
 from holdfast.start import Starter
 from holdfast.subscribe import Patience, Subscriber
 
@@ -57,6 +59,16 @@ class Services:
         """The protocol's verbs on the store."""
         lease_ms = round(self.settings.lease_seconds * 1000)
         return ObservedLog(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
+
+    @cached_property
+    def auth(self) -> Auth:
+        """Who is asking."""
+        return Auth(self.settings, self.clock)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """What lets others read a stream."""
+        return Shares(self.log, self.settings.secret, self.settings.longest_reading_seconds)
 
     @cached_property
     def generate(self) -> Generator:

@@ -16,11 +16,13 @@ from starlette.routing import Route
 from holdfast import site
 from holdfast.chat_handlers import ChatHandlers
 from holdfast.client_handlers import ClientHandlers
-from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
+from holdfast.errors import ApiError, BadRecord, IdentityUnavailable, Rejected, Unavailable, Vanished
 from holdfast.guard import Guard
 from holdfast.machine_handlers import MachineHandlers
 from holdfast.replies import refuse
 from holdfast.services import Services
+from holdfast.session_handlers import SessionHandlers
+from holdfast.share_handlers import ShareHandlers
 from holdfast.subscribe import unknown_stream
 
 type _Handler = Callable[[Request], Awaitable[Response]]
@@ -34,10 +36,18 @@ def application(services: Services, roles: frozenset[str], page: Path | None = N
         roles: which functions the process serves: start, subscribe, publish, cleanup.
         page: the folder of the page that it serves as well, if it does.
     """
+    if roles & {"start", "subscribe"}:
+        _ = services.auth  # a hook that leads nowhere should stop the start, not the first request
     client, chats, machine = ClientHandlers(services), ChatHandlers(services), MachineHandlers(services)
+    session, share = SessionHandlers(services), ShareHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.share, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.revoke, ["DELETE"]),
+        ("start", "/api/session", session.begin, ["POST"]),
+        ("start", "/api/session/link", session.link, ["POST"]),
+        ("start", "/api/session/claim", session.claim, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
         ("start", "/api/chat/{id:path}", chats.delete_chat, ["DELETE"]),
         ("subscribe", "/api/streams/{id}/status", client.status, ["GET"]),
@@ -52,6 +62,7 @@ def application(services: Services, roles: frozenset[str], page: Path | None = N
     served = [Route(path, handler, methods=methods) for role, path, handler, methods in table if role in roles]
     handlers: dict[Any, Any] = {
         ApiError: _api_error,
+        IdentityUnavailable: _identity_unavailable,
         Unavailable: _unavailable,
         Rejected: _unavailable,
         BadRecord: _unreadable,
@@ -89,6 +100,11 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 
 async def _vanished(request: Request, _error: Exception) -> Response:
     return refuse(request.scope, unknown_stream())
+
+
+async def _identity_unavailable(request: Request, _error: Exception) -> Response:
+    message = "Who you are could not be found out: what decides it did not answer. Try again."
+    return refuse(request.scope, ApiError(503, "auth_unavailable", message, retry_after=2))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

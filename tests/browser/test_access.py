@@ -113,9 +113,10 @@ def test_a_screen_reader_hears_the_end_and_not_every_word(person: Person) -> Non
     page = person.page
     page.evaluate("""() => {
         window.heard = []
-        const hear = ({textContent: said}) => { if (window.heard.at(-1) !== said) window.heard.push(said) }
         const live = '[aria-live], [role=status], [role=alert]'
-        new MutationObserver(() => document.querySelectorAll(live).forEach(hear)).observe(document.body, {subtree: true, childList: true, characterData: true})
+        const hear = ({textContent: said}) => { if (window.heard.at(-1) !== said) window.heard.push(said) }
+        const look = () => document.querySelectorAll(live).forEach(hear)
+        new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true})
     }""")
     person.ask("standin: tokens=60 rate=40\nHeard?")
     expect(person.answer).to_have_attribute("aria-busy", "true", timeout=LIMIT)

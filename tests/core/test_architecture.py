@@ -20,9 +20,10 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "_cli", "chat_handlers", "cli", "client", "client_handlers", "client_reader", "client_types",
-        "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
-        "machine_handlers", "observed", "origins", "replies", "services", "settings", "site", "web",
+        "", "adapters", "_cli", "auth", "chat_handlers", "cli", "client", "client_handlers", "client_reader",
+        "client_types", "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
+        "machine_handlers", "observed", "origins", "replies", "services", "session_handlers", "settings",
+        "share_handlers", "site", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.

@@ -21,7 +21,7 @@ from holdfast.services import Services
 from holdfast.settings import ROLES, Settings
 from holdfast.web import application
 from tests.clocks import VirtualClock
-from tests.processes import ROOT
+from tests.owner import API_KEY, AUTH, OWNER
 from tests.processes import ROOT
 from tests.publishing.stage import RememberingQueue, Script
 
@@ -37,6 +37,7 @@ SETTINGS: Final = Settings(
     public_url=ORIGIN,
     cron_secret=CRON_SECRET,
     secret="secret-of-the-tests",
+    api_keys=((OWNER.partition(":")[2], API_KEY),),
     key_prefix="t",
     max_seconds=30.0,
     max_body_bytes=20_000,
@@ -88,15 +89,22 @@ class App:
     Args:
         generate: the generator.
         made: the application, in place of one over this store and queue.
+        beside: another application, whose store and time it shares.
         settings: what differs from ``SETTINGS``.
 
     Attributes:
         replies: every answer so far, also of a request that ended in an exception.
     """
 
-    def __init__(self, generate: Generator | None = None, made: ASGIApp | None = None, **settings: Any) -> None:
-        self.clock = VirtualClock()
-        self.memory = Store(self.clock)
+    def __init__(
+        self,
+        generate: Generator | None = None,
+        made: ASGIApp | None = None,
+        beside: App | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock: VirtualClock = beside.clock if beside else VirtualClock()
+        self.memory: Store = beside.memory if beside else Store(self.clock)
         self.queue = RememberingQueue()
         self.replies: list[Reply] = []
         self.generate = generate or Script(["A word."])
@@ -124,6 +132,7 @@ class App:
         told: Callable[[], None] = lambda: None,
         pieces: AsyncIterator[bytes] | None = None,
         scope: Mapping[str, Any] | None = None,
+        auth: bool = True,
     ) -> Reply:
         """Make one request and read the whole answer; an exception that no handler knows is raised here.
 
@@ -135,10 +144,13 @@ class App:
             told: called with each piece of the answer that comes.
             pieces: the body as it comes in, in place of ``body``.
             scope: what a platform adds to the request.
+            auth: whether it is shown to be the tests' own, unless the headers show something else.
         """
         headers = list(headers)
         if typed and body and not any(name == b"content-type" for name, _ in headers):
             headers.append((b"content-type", b"application/json"))
+        if auth and b"authorization" not in [name.lower() for name, _ in headers]:
+            headers.append((b"authorization", AUTH["authorization"].encode()))
         whole = {
             **(scope or {}),
             "type": "http",

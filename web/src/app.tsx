@@ -89,7 +89,7 @@ function Desk({ chat }: { chat: string | null }) {
   const [doomed, setDoomed] = useState<ChatEntry | null>(null)
   /** The conversation that begins with the next question; another one for every visit of the empty page. */
   const [draft, setDraft] = useState(newChatId)
-  const begun = useRef(new Set<string>())
+  const [begun, setBegun] = useState<ReadonlySet<string>>(new Set())
   const booted = useRef(false)
   const menu = useRef<HTMLButtonElement>(null)
   const { reload } = list
@@ -104,10 +104,9 @@ function Desk({ chat }: { chat: string | null }) {
     })
   }, [chat, reload])
 
+  // Back on the empty page, the next question begins another conversation.
+  if (chat === null && begun.has(draft)) setDraft(newChatId())
   const id = chat ?? draft
-  useEffect(() => {
-    if (chat === null && begun.current.has(draft)) setDraft(newChatId())
-  }, [chat, draft])
 
   const title = useMemo(() => list.chats.find((each) => each.id === id)?.title ?? '', [id, list.chats])
   useEffect(() => {
@@ -127,9 +126,9 @@ function Desk({ chat }: { chat: string | null }) {
   }, [drawer])
 
   const begin = () => {
-    if (begun.current.has(id)) return
-    begun.current.add(id)
-    if (chat === null) go(id)
+    if (chat !== null) return
+    setBegun(new Set([...begun, id]))
+    go(id)
   }
   const remove = async (entry: ChatEntry) => {
     await deleteChat(entry.id)
@@ -197,7 +196,7 @@ function Desk({ chat }: { chat: string | null }) {
             </button>
           </span>
         </header>
-        <Thread key={id} id={id} fresh={chat === null || begun.current.has(id)} onBegin={begin} onStream={setStream} />
+        <Thread key={id} id={id} fresh={chat === null} onBegin={begin} onStream={setStream} />
       </main>
       {shown === 'share' && stream !== null ? <ShareDialog stream={stream} onClose={() => setShown(null)} /> : null}
       {shown === 'device' ? <DeviceDialog onClose={() => setShown(null)} /> : null}

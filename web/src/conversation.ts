@@ -12,6 +12,8 @@ import { chatTransport } from './transport'
 
 const UNANSWERED = new Problem(0, 'unanswered', 'It was asked, and no answer to it was kept.')
 
+/** Milliseconds after which an unknown conversation is looked for again. */
+const YOUNG_MS = 1500
 /** Milliseconds between two renderings of an answer that is being written. */
 const PACE_MS = 60
 /** Characters of an answer up to which a screen reader is given the whole of it at its end. */
@@ -28,6 +30,8 @@ export interface Open {
   problem: Problem | null
   busy: boolean
   loading: boolean
+  /** Whether there is no such conversation, or it is somebody else's. */
+  missing: boolean
   send: (text: string) => void
   stop: () => Promise<void>
   regenerate: () => void
@@ -42,6 +46,7 @@ export function useConversation(id: string, fresh: boolean): Open {
   const [outcomes, setOutcomes] = useState<Record<string, Outcome>>({})
   const [problem, setProblem] = useState<Problem | null>(null)
   const [loading, setLoading] = useState(!fresh)
+  const [missing, setMissing] = useState(false)
   /** What callbacks of the chat must see of now, not of the rendering that made them. */
   const now = useRef({ phase, stream, mounted: true })
   const watch = useRef(new Watch())
@@ -107,8 +112,14 @@ export function useConversation(id: string, fresh: boolean): Open {
     const reading = () => chat.status === 'submitted' || chat.status === 'streaming'
     if (reading()) return
     try {
-      const found = await readChat(id)
+      let found = await readChat(id)
+      if (found === null && !fresh) {
+        // Whoever refreshes right after asking may be faster than the start.
+        await new Promise((resolve) => setTimeout(resolve, YOUNG_MS))
+        found = await readChat(id)
+      }
       setLoading(false)
+      setMissing(found === null && !fresh)
       if (found === null || !now.current.mounted || reading()) return
       const asked = chat.lastMessage
       const unsent = chat.status === 'error' && asked?.role === 'user' && !found.messages.some((m) => m.id === asked.id)
@@ -137,7 +148,7 @@ export function useConversation(id: string, fresh: boolean): Open {
     } finally {
       if (!reading()) setPhase('idle')
     }
-  }, [chat, id, learn, resumeStream, setMessages])
+  }, [chat, fresh, id, learn, resumeStream, setMessages])
 
   useEffect(() => {
     now.current.mounted = true
@@ -167,6 +178,7 @@ export function useConversation(id: string, fresh: boolean): Open {
   }, [fresh, id, sync])
 
   const begin = () => {
+    setMissing(false)
     setProblem(null)
     setPhase('sending')
     setAttempt(1)
@@ -182,6 +194,7 @@ export function useConversation(id: string, fresh: boolean): Open {
     problem,
     busy,
     loading,
+    missing,
     send: (text) => {
       begin()
       void sendMessage({ text })

@@ -29,7 +29,9 @@ const IDEAS = [
   'Write a Python function that reads a file in chunks, and explain it',
 ]
 
-export function Thread({ id, fresh, onBegin, onStream }: Props) {
+export function Thread({ id, fresh: begunHere, onBegin, onStream }: Props) {
+  // As it was when this conversation was opened: the first question changes the address, and nothing is to be loaded.
+  const [fresh] = useState(begunHere)
   const open = useConversation(id, fresh)
   const online = useOnline()
   const { box, content, away, toEnd } = useFollowing()
@@ -48,7 +50,7 @@ export function Thread({ id, fresh, onBegin, onStream }: Props) {
     <div className="thread" data-phase={open.phase}>
       <div className="scroll" ref={box} tabIndex={0} role="region" aria-label="Conversation">
         <div className="column" ref={content}>
-          {empty ? <Welcome onPick={(text) => setDraft({ text })} /> : <Messages open={open} />}
+          {empty && open.missing ? <Missing /> : empty ? <Welcome onPick={(text) => setDraft({ text })} /> : <Messages open={open} />}
           {open.loading ? <Waiting /> : null}
           {open.problem !== null ? <Trouble problem={open.problem} onRetry={busy ? undefined : open.retry} /> : null}
         </div>
@@ -95,6 +97,15 @@ function Messages({ open }: { open: Open }) {
       </Message>
     )
   })
+}
+
+function Missing() {
+  return (
+    <section className="welcome">
+      <h2>There is no such conversation here</h2>
+      <p>It was deleted, it is older than what is kept, or it belongs to somebody else. You can begin a new one.</p>
+    </section>
+  )
 }
 
 function Waiting() {
