@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import BrowserContext, Playwright
 
 from tests.e2e.waiting import until
 
@@ -33,14 +34,15 @@ def executable() -> str:
 
 
 @contextmanager
-def browser_process(profile: Path) -> Iterator[str]:
-    """Run Chromium on a profile until the block ends, then end it as a desktop does at its shutdown.
+def browser_process(playwright: Playwright, profile: Path) -> Iterator[BrowserContext]:
+    """Run Chromium on a profile until the block ends, then quit it as a person does: it saves what it has to.
 
     Args:
+        playwright: the driver.
         profile: the profile's folder, which outlives the process.
 
     Yields:
-        The endpoint for ``connect_over_cdp``.
+        The profile, opened.
     """
     port = profile / "DevToolsActivePort"
     port.unlink(missing_ok=True)
@@ -51,7 +53,10 @@ def browser_process(profile: Path) -> Iterator[str]:
     )
     try:
         lines = until(lambda: port.read_text().split() if port.exists() else [], "port of the browser")
-        yield f"http://127.0.0.1:{lines[0]}"
+        browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{lines[0]}")
+        yield browser.contexts[0]
+        browser.new_browser_cdp_session().send("Browser.close")
+        process.wait(10)
     finally:
         process.terminate()
         try:

@@ -88,14 +88,12 @@ def test_offline_for_five_seconds(person: Person, system: System) -> None:
 def test_the_browser_is_ended_and_opened_again(playwright: Playwright, system: System, tmp_path: Path) -> None:
     """With the same profile the answer that was being written is there, and goes on."""
     question = f"{LONG}Reopened?"
-    with browser_process(tmp_path) as endpoint:
-        page = playwright.chromium.connect_over_cdp(endpoint).contexts[0].new_page()
-        person = Person(page, system.url).open()
+    with browser_process(playwright, tmp_path) as context:
+        person = Person(context.new_page(), system.url).open()
         person.ask(question)
         before = person.reads(100)
-        address = page.url
-    with browser_process(tmp_path) as endpoint:
-        context = playwright.chromium.connect_over_cdp(endpoint).contexts[0]
+        address = person.page.url
+    with browser_process(playwright, tmp_path) as context:
         context.set_default_timeout(LIMIT)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=system.url)
         person = Person(context.new_page(), system.url).open()
