@@ -91,7 +91,6 @@ export function useConversation(id: string, fresh: boolean): Open {
         if (isAbort) return
         const of = streamOf(message) ?? now.current.stream
         const told = outcomeIn(message)
-        if (of !== null && told !== null) setOutcomes((known) => ({ ...known, [of]: told }))
         const outcome = told ?? (of === null ? null : await learn(of))
         tell({ kind: 'ended', chat: id })
         if (outcome?.state === 'stopped') announce('The answer was stopped.')
@@ -126,12 +125,14 @@ export function useConversation(id: string, fresh: boolean): Open {
       if (unsent) return // the question never arrived, and only this tab has it
       setMessages(found.messages)
       if (found.stream === null) {
-        const of = streamOf(found.messages.at(-1))
+        const last = found.messages.at(-1)
+        const of = streamOf(last)
         setStream(of)
-        const outcome = of === null ? null : (outcomeIn(found.messages.at(-1) as UIMessage) ?? (await learn(of)))
+        const outcome = last === undefined || of === null ? null : (outcomeIn(last) ?? (await learn(of)))
         const failed = outcome?.error ? new Problem(0, outcome.error.code, outcome.error.message) : null
-        const open = found.messages.at(-1)?.role === 'user' ? UNANSWERED : null
-        setProblem(failed ?? open)
+        const open = last?.role === 'user' ? UNANSWERED : null
+        // What is known of a failure says more than that there is no answer.
+        setProblem((known) => failed ?? (open === null ? null : (known ?? open)))
         return
       }
       now.current.stream = found.stream

@@ -1,7 +1,7 @@
 /** One conversation on the screen: its messages, what happens, and the field for the next question. */
 
 import { useEffect, useState } from 'react'
-import { streamOf, textOf } from './answers'
+import { outcomeIn, streamOf, textOf } from './answers'
 import { Composer } from './composer'
 import { type Open, useConversation } from './conversation'
 import { CopyButton } from './copy'
@@ -79,7 +79,7 @@ function Messages({ open }: { open: Open }) {
   return open.messages.map((message, index) => {
     const live = open.busy && index === last
     const stream = streamOf(message)
-    const outcome = stream === null ? undefined : open.outcomes[stream]
+    const outcome = stream === null ? null : (open.outcomes[stream] ?? outcomeIn(message))
     if (message.role !== 'assistant') return <Message key={message.id} message={message} live={false} />
     return (
       <Message key={message.id} message={message} live={live}>
@@ -91,7 +91,7 @@ function Messages({ open }: { open: Open }) {
                 <Icon name="again" />
               </button>
             ) : null}
-            {outcome !== undefined && stream !== null ? <Details outcome={outcome} stream={stream} /> : null}
+            {outcome !== null && stream !== null ? <Details outcome={outcome} stream={stream} /> : null}
           </footer>
         )}
       </Message>
