@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 
 from holdfast.errors import GenerationError
 from holdfast.generation import GenerationRequest, Part
+
+#: What people ask models for: headings, lists, a table, code.
+ESSAY = """## Why an answer breaks off
+
+A model writes for a minute, and a function lives for less. Between the two stand **a tab**, **a network** and
+*a time limit*, and any of them can be the first to go:
+
+1. The reader refreshes, and the connection is gone.
+2. The function reaches its limit in the middle of a sentence.
+3. The machine below it dies and says nothing.
+
+### What each remedy costs
+
+| Remedy | Survives a refresh | Survives a crash |
+|---|:-:|:-:|
+| Keep the connection open | no | no |
+| Save the answer at its end | yes | no |
+| Append it to a log as it is written | yes | yes |
+
+### A log that nobody can write twice
+
+An append names its own place, and the store refuses what is not greater than the last:
+
+```python
+async def append(log: Log, attempt: int, seq: int, parts: list[Part]) -> bool:
+    # False if another attempt has begun.
+    try:
+        await log.add(f"{attempt}-{seq}", parts)
+    except TooSmall:
+        return await log.read(f"{attempt}-{seq}") == parts
+    return True
+```
+
+> A reply that was lost is asked for again, and the store says that it is there already.
+
+So a retry cannot duplicate, a zombie cannot interleave, and `Last-Event-ID` is all that a reader has to remember.
+"""
 
 ELSEWHERE = "https://elsewhere.invalid"
 _RUN = "window.canary=1"
@@ -40,6 +79,17 @@ print("</code></pre><script>{_RUN}</script>")
 ```
 
 The last line."""
+
+
+async def writes(request: GenerationRequest) -> AsyncIterator[str | Part]:
+    """The essay, at a reader's pace, after a thought; what an interrupted call said is gone on from."""
+    if not request.partial:
+        yield {"type": "reasoning-start", "id": "r"}
+        yield {"type": "reasoning-delta", "id": "r", "delta": "Who breaks it, what helps, and what it costs."}
+        yield {"type": "reasoning-end", "id": "r"}
+    for word in re.findall(r"\S+\s*", ESSAY[len(request.partial) :]):
+        yield word
+        await asyncio.sleep(0.025)
 
 
 async def breaks(_request: GenerationRequest) -> AsyncIterator[str]:

@@ -58,7 +58,6 @@ const COMPONENTS: Components = {
   img: Picture,
   table: Table,
   code: CodeBlock,
-  pre: ({ children }: Tag<'pre'>) => <>{children}</>,
   inlineCode: ({ children }: Tag<'code'>) => <code>{children}</code>,
   h1: ({ children }: Tag<'h1'>) => <h3>{children}</h3>,
   h2: ({ children }: Tag<'h2'>) => <h3>{children}</h3>,

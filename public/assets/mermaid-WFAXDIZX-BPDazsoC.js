@@ -1,0 +1,1 @@
+export{i as Mermaid}from"./index-CbLj2C7q.js";

@@ -1,1 +1,0 @@
-export{i as Mermaid}from"./index-CT-684T-.js";
