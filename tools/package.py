@@ -49,6 +49,8 @@ def build(target: Path, platform: str, python: str, generator: str = "") -> Path
         record.write_text("".join(line for line in lines if (tree / line.partition(",")[0]).exists()))
     (tree / ".lock").unlink(missing_ok=True)
     for part, name in (("lib/holdfast", "holdfast"), ("functions", "functions"), ("public", "public")):
+        if part == "public" and not (ROOT / part).is_dir():
+            continue  # a deployment with another front end
         shutil.copytree(ROOT / part, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tools/lambda-web.sh", tree / "web.sh")
     for source in own_sources(ROOT, generator):
