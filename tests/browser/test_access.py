@@ -72,6 +72,7 @@ def test_axe_finds_nothing(seen_by: BrowserContext, system: System) -> None:
     if menu.is_visible():
         menu.click()
         expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
+        expect(page.get_by_role("link", name="New chat")).to_be_focused()
         assert _violations(page) == []
         page.keyboard.press("Escape")
         expect(menu).to_be_focused()

@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path
 
-from playwright.sync_api import Playwright, expect
+from playwright.sync_api import Playwright, Route, expect
 
 from tests.browser.browsers import browser_process
 from tests.browser.conftest import NewContext
@@ -61,6 +61,7 @@ def test_two_tabs(person: Person, system: System) -> None:
     second.ask(again)
     person.page.bring_to_front()
     expect(person.asked).to_contain_text("And once more?", timeout=LIMIT)
+    expect(person.page.locator("article.answer")).to_have_count(2, timeout=LIMIT)
     person.ends()
     person.shows(_said(system, again))
 
@@ -160,3 +161,26 @@ def test_a_stop(person: Person, system: System) -> None:
     person.ends("Stopped")
     person.shows(text)
     assert system.calls(question)[0]["tokens_sent"] == sent < 3000
+
+
+def test_a_stop_before_the_start_was_answered(person: Person, system: System) -> None:
+    """The second question's start is under way when it is stopped: that answer ends on the server, not the one before
+    it, and does not go on unseen."""
+    person.ask("standin: tokens=30 rate=400\nBefore?")
+    person.ends()
+    question = "standin: tokens=3000 rate=50\nToo soon?"
+    held: list[Route] = []
+    person.page.route("**/api/chat?*", lambda route: held.append(route))  # noqa: PLW0108 - it sets an attribute on it
+    with person.page.expect_request("**/api/chat?*"):
+        person.ask(question)
+    # It arrives, and its answer does not come back.
+    body, headers = held[0].request.post_data, held[0].request.headers
+    person.page.unroute_all(behavior="ignoreErrors")
+    person.page.evaluate(
+        "([body, headers]) => fetch('/api/chat', {method: 'POST', body, headers}).then((r) => r.body.cancel())",
+        [body, {"content-type": "application/json", "idempotency-key": headers["idempotency-key"]}],
+    )
+    person.page.get_by_role("button", name="Stop the answer").click()
+    sent = until(lambda: _settled(system, question), "end of the model's call")
+    expect(person.status).to_have_text("")
+    assert sent < 3000

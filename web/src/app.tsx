@@ -92,6 +92,7 @@ function Desk({ chat }: { chat: string | null }) {
   const [begun, setBegun] = useState<ReadonlySet<string>>(new Set())
   const booted = useRef(false)
   const menu = useRef<HTMLButtonElement>(null)
+  const drawn = useRef<HTMLElement>(null)
   const { reload } = list
 
   useEffect(() => {
@@ -115,6 +116,7 @@ function Desk({ chat }: { chat: string | null }) {
 
   useEffect(() => {
     if (!drawer) return
+    drawn.current?.querySelector('a')?.focus()
     const close = (event: KeyboardEvent) => {
       if (event.key === 'Escape') {
         setDrawer(false)
@@ -141,7 +143,7 @@ function Desk({ chat }: { chat: string | null }) {
       <a className="skip" href="#question">
         Skip to the question field
       </a>
-      <aside className="side" id="side" aria-label="Conversations and settings">
+      <aside ref={drawn} className="side" id="side" aria-label="Conversations and settings">
         <Sidebar
           {...list}
           current={chat}

@@ -179,6 +179,8 @@ export function useConversation(id: string, fresh: boolean): Open {
   }, [fresh, id, sync])
 
   const begin = () => {
+    now.current.stream = null
+    now.current.phase = 'sending'
     setMissing(false)
     setProblem(null)
     setPhase('sending')
@@ -201,12 +203,17 @@ export function useConversation(id: string, fresh: boolean): Open {
       void sendMessage({ text })
     },
     stop: async () => {
-      if (now.current.stream === null) return void chat.stop()
+      now.current.phase = 'stopping'
       setPhase('stopping')
       try {
-        await stopStream(now.current.stream)
+        const known = now.current.stream
+        // The start is still on its way: it may have arrived, and then only the server can end it.
+        if (known === null) await chat.stop()
+        const stream = known ?? (await readChat(id))?.stream ?? null
+        if (stream !== null) await stopStream(stream)
+        if (known === null) await sync()
       } catch (error) {
-        setPhase('live')
+        setPhase(busy ? 'live' : 'idle')
         if (error instanceof Problem) setProblem(error)
       }
     },

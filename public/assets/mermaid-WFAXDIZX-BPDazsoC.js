@@ -1,1 +1,0 @@
-export{i as Mermaid}from"./index-CbLj2C7q.js";
