@@ -65,9 +65,12 @@ class File:
         }
         if self.tag in {each.strip() for each in request.headers.get("if-none-match", "").split(",")}:
             return Response(status_code=304, headers=headers)
+        body = self.plain
         if "gzip" in request.headers.get("accept-encoding", "") and self.path.suffix not in _PACKED:
-            return Response(self.packed, headers=headers | {"content-encoding": "gzip"})
-        return Response(self.plain, headers=headers)
+            body = self.packed
+            headers["content-encoding"] = "gzip"
+        headers["content-length"] = str(len(body))
+        return Response(b"" if request.method == "HEAD" else body, headers=headers)
 
 
 def routes(folder: Path) -> list[Route]:
