@@ -1,6 +1,6 @@
 # The project's commands. Each sets up what it needs first; a set-up that is already right takes no time.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test mutants chaos takeover bench check format lock package clean
+.PHONY: help setup run test mutants chaos takeover bench check format lock page package clean
 PY := .venv/bin/python
 
 help: ## list the commands
@@ -41,6 +41,9 @@ format: setup ## put the code into shape
 
 lock: setup ## write the pins anew after a change to the dependencies: UPGRADE=1 moves them all
 	@$(PY) -m tools.lock $(if $(UPGRADE),--upgrade)
+
+page: ## build the page from web/ into public/, which is committed
+	@cd web && npm ci --no-fund --no-audit && npm run build
 
 package: setup ## build the AWS Lambda artifacts into build/lambda: PLATFORM=aarch64-manylinux_2_28
 	@$(PY) -m tools.package $(if $(PLATFORM),--platform $(PLATFORM))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from holdfast.deploy import entry
 
-app, handler = entry(os.environ, ["start", "subscribe", "publish", "cleanup"])
+app, handler = entry(os.environ, ["start", "subscribe", "publish", "cleanup"], Path(__file__).parent.parent / "public")

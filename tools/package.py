@@ -1,4 +1,4 @@
-"""Build the AWS Lambda artifact: the pinned dependencies, the library and the functions in one reproducible zip."""
+"""Build the AWS Lambda artifact: pinned dependencies, library, functions and page in one reproducible zip."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ def build(target: Path, platform: str, python: str, generator: str = "") -> Path
         lines = record.read_text().splitlines(keepends=True)
         record.write_text("".join(line for line in lines if (tree / line.partition(",")[0]).exists()))
     (tree / ".lock").unlink(missing_ok=True)
-    for source, name in ((ROOT / "lib/holdfast", "holdfast"), (ROOT / "functions", "functions")):
-        shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for part, name in (("lib/holdfast", "holdfast"), ("functions", "functions"), ("public", "public")):
+        if part == "public" and not (ROOT / part).is_dir():
+            continue  # a deployment with another front end
+        shutil.copytree(ROOT / part, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tools/lambda-web.sh", tree / "web.sh")
     for source in own_sources(ROOT, generator):
         if source.is_dir():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from holdfast import history, sse, tokens
 from holdfast.access import Access
@@ -16,7 +15,6 @@ from holdfast.answer import Answer
 from holdfast.continuing import continued, retold
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
 from holdfast.generation import Part
-from holdfast.guard import page_policy
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
 from holdfast.requests import StartRequest, parse_chat, parse_start
@@ -144,11 +142,6 @@ class ClientHandlers(Handlers):
         stopped = await history.end(log, reading.stream, Stop(at=self._services.clock.now_ms(), by="request"))
         answer = Answer(await log.read(reading.stream))
         return JSONResponse({"id": reading.stream, "stopped": stopped, "state": answer.state(leased=False)})
-
-    async def page(self, _request: Request) -> Response:
-        """``GET /``: a plain page to try it with."""
-        html = (Path(__file__).parent / "page.html").read_text("utf-8")
-        return HTMLResponse(html, headers={"content-security-policy": page_policy(html)})
 
     # -- helpers ------------------------------------------------------------------------------------
 

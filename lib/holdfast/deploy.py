@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from starlette.types import ASGIApp
@@ -24,12 +25,13 @@ type LambdaHandler = Callable[[Any, Any], Any]
 _logger = logging.getLogger("holdfast")
 
 
-def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, LambdaHandler]:
+def function(env: Mapping[str, str], roles: Iterable[str], page: Path | None = None) -> tuple[ASGIApp, LambdaHandler]:
     """An entry point's app and Lambda handler.
 
     Args:
         env: the environment.
         roles: which functions it serves: start, subscribe, publish, cleanup.
+        page: the folder of the built page, for those that serve it.
 
     Raises:
         SettingsError: a setting is missing or malformed; the process must not serve.
@@ -46,7 +48,7 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, Lam
         services.sigterm.install()
         if settings.generator:
             load_generator(settings)  # a name that leads nowhere should stop the start, not the first answer
-    app: ASGIApp = application(services, served)
+    app: ASGIApp = application(services, served, page)
     if not settings.tracebacks:
         app = Contained(app)
     return app, _lambda_handler(app, services)
@@ -87,9 +89,9 @@ def _loop() -> asyncio.AbstractEventLoop:
         return loop
 
 
-def entry(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, LambdaHandler]:
+def entry(env: Mapping[str, str], roles: Iterable[str], page: Path | None = None) -> tuple[ASGIApp, LambdaHandler]:
     """``function``, for the modules under ``functions/``: a bad setting ends the process with one clear line."""
     try:
-        return function(env, roles)
+        return function(env, roles, page)
     except SettingsError as error:
         sys.exit(f"Holdfast cannot start: {error}")

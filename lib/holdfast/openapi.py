@@ -15,7 +15,6 @@ type _Json = dict[str, Any]
 
 _JSON: Final = "application/json"
 _SSE: Final = "text/event-stream"
-_HTML: Final = "text/html"
 
 #: Any route that asks who is there, and the store, can meet these.
 _STORE: Final = (500, 501, 503)
@@ -159,7 +158,6 @@ OPERATIONS: Final = (
         {200: "Counts"}, (401, 408, 413, *_STORE), None, (), _SCHEDULE,
     ),
     # -- anybody
-    Operation("get", "/", "page", "A page to try it with.", {200: _HTML}),
     Operation("get", "/healthz", "health", "Whether this process answers.", {200: "Health"}),
     Operation("get", "/api/openapi.json", "contract", "This document.", {200: _JSON}),
 )  # fmt: skip
@@ -215,9 +213,7 @@ def _operation(operation: Operation) -> _Json:
 
 def _success(status: int, body: str | None) -> _Json:
     told: _Json = {"description": "Done." if status != 204 else "There is nothing to read."}
-    if body == _HTML:
-        told["content"] = {body: {"schema": {"type": "string"}}}
-    elif body == _SSE:
+    if body == _SSE:
         told["content"] = {body: {"schema": ref("Event")}}
     elif body is not None:
         told["content"] = {_JSON: {"schema": {"type": "object"} if body == _JSON else ref(body)}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast import site
 from holdfast.chat_handlers import ChatHandlers
 from holdfast.client_handlers import ClientHandlers
 from holdfast.errors import ApiError, BadRecord, IdentityUnavailable, Rejected, Unavailable, Vanished
@@ -27,19 +29,19 @@ from holdfast.subscribe import unknown_stream
 type _Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(services: Services, roles: frozenset[str]) -> Starlette:
+def application(services: Services, roles: frozenset[str], page: Path | None = None) -> Starlette:
     """The ASGI app of a process.
 
     Args:
         services: the verbs.
         roles: which functions the process serves: start, subscribe, publish, cleanup.
+        page: the folder of the page that it serves as well, if it does.
     """
     if roles & {"start", "subscribe"}:
         _ = services.auth  # a hook that leads nowhere should stop the start, not the first request
     client, chats, machine = ClientHandlers(services), ChatHandlers(services), MachineHandlers(services)
     session, share = SessionHandlers(services), ShareHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
-        ("start", "/", client.page, ["GET"]),
         ("start", "/api/openapi.json", _contract, ["GET"]),
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
@@ -72,7 +74,8 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
     }
     settings = services.settings
     guard = Middleware(Guard, allowed=settings.allowed_origins, public_url=settings.public_url)
-    routes = [*served, Route("/healthz", _health)]
+    files = [] if page is None else site.routes(page)
+    routes = [*served, Route("/healthz", _health), *files]
     app = Starlette(routes=routes, exception_handlers=handlers, middleware=[guard])
     # A redirect to the path without its last slash would lead to whatever host the request itself names.
     app.router.redirect_slashes = False

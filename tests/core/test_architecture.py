@@ -20,10 +20,10 @@ _LONGEST = 320
 #: Modules around the core: services, the web, the command. Everything else in the library is core.
 _OUTER = frozenset(
     {
-        "", "adapters", "auth", "chat_handlers", "_cli", "cli", "client", "client_handlers", "client_reader",
+        "", "adapters", "auth", "chat_handlers", "cli", "_cli", "client", "client_handlers", "client_reader",
         "client_types", "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
         "machine_handlers", "observed", "openapi", "openapi_schemas", "origins", "replies", "seats", "services",
-        "session_handlers", "settings", "share_handlers", "_testing", "testing", "web",
+        "session_handlers", "settings", "share_handlers", "site", "_testing", "testing", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.

@@ -76,7 +76,7 @@ def test_the_artifact_holds_what_it_needs_and_no_more(project: Path) -> None:
     """The library is in it once, the start script may be executed, and nothing names this machine."""
     with zipfile.ZipFile(project / "build/lambda/holdfast.zip") as archive:
         names = set(archive.namelist())
-        assert {"holdfast/page.html", "functions/publish.py", "uvicorn/__main__.py", "openai/__init__.py"} <= names
+        assert {"public/index.html", "functions/publish.py", "uvicorn/__main__.py", "openai/__init__.py"} <= names
         twins = sorted(name for name in names if name.endswith("subscribe.py"))
         assert twins == ["functions/subscribe.py", "holdfast/subscribe.py"]
         assert not [name for name in names if name.startswith(("tests/", "standins/", "lib/", "bin/", "pytest"))]

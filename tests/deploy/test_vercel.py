@@ -49,6 +49,14 @@ def test_one_function_serves_every_path(project: Path, function: Path) -> None:
     assert output["crons"] == [{"path": "/api/cleanup", "schedule": "0 5 * * *"}]
 
 
+def test_the_page_is_served_beside_the_function(project: Path, function: Path) -> None:
+    """What is in public/ is at the root of the site, and not in the function."""
+    static = project / ".vercel/output/static"
+    assert (static / "index.html").read_bytes() == (ROOT / "public/index.html").read_bytes()
+    assert list(static.glob("assets/*.js"))
+    assert not (function / "public").exists()
+
+
 def test_the_function_holds_what_it_needs_and_no_more(function: Path) -> None:
     """The library is there once, the functions are there, and nothing of development is."""
     libraries = [path.relative_to(function).as_posix() for path in function.rglob("publish.py")]
@@ -97,7 +105,6 @@ def test_the_built_function_carries_an_answer(project: Path, function: Path, tmp
         }
         stack.enter_context(serving(function, base_python(project), door, env, tmp_path))
         client = stack.enter_context(httpx.Client(base_url=door.url, timeout=LIMIT, trust_env=False))
-        assert "EventSource" in client.get("/").text, "the page did not make it into the function"
         started = client.post("/api/streams", json={"prompt": "Why do knots hold?"})
         assert started.status_code == 202, started.text
         first, cursor = _read_some(client, started.json()["url"])

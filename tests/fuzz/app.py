@@ -22,6 +22,7 @@ from holdfast.settings import ROLES, Settings
 from holdfast.web import application
 from tests.clocks import VirtualClock
 from tests.owner import API_KEY, AUTH, OWNER
+from tests.processes import ROOT
 from tests.publishing.stage import RememberingQueue, Script
 
 ORIGIN: Final = "https://answers.example"
@@ -111,7 +112,7 @@ class App:
             changed(**settings), self.memory, lambda _: self.queue, lambda: self.generate, self.clock
         )
         # Starlette gives the answer of the handler of last resort, and then raises the error again: it fails the test.
-        self._app = made or application(self.services, ROLES)
+        self._app = made or application(self.services, ROLES, ROOT / "public")
 
     def stream_id(self, age_ms: int = 120_000) -> str:
         """An id of a stream that could be, too old for a replica to be waited for."""

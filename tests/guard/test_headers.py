@@ -112,7 +112,7 @@ async def test_answers_of_the_api_are_no_documents() -> None:
 
 def test_vercel_sends_the_same_with_the_files_of_the_page() -> None:
     """vercel.json names the guard's headers, for every path that is not the API's."""
-    (rule,) = json.loads((ROOT / "vercel.json").read_text())["headers"]
+    rule, _ = json.loads((ROOT / "vercel.json").read_text())["headers"]
     told = {each["key"]: each["value"] for each in rule["headers"]}
     assert told == {**HEADERS, "content-security-policy": page_policy(), "strict-transport-security": HSTS}
     # The part of path-to-regexp's grammar that is used here is that of regular expressions.
