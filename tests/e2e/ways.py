@@ -21,13 +21,17 @@ _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Se
 FLUSH_SECONDS: float = _DEFAULTS["flush_ms"] / 1000
 LEASE_SECONDS: float = _DEFAULTS["lease_seconds"]
 
+#: The longest that a reader may wait between two pieces of text while an answer is handed on, in seconds.
+LONGEST_GAP = 2.0
+#: How many times longer that may be on a busy machine: without a bound a slow hand-off would pass for a slow machine.
+_MOST_PATIENCE = 3.0
+
 
 def longest_gap() -> float:
-    """The longest that a reader may wait between two pieces of text while an answer is handed on, in seconds.
-
-    Two; and as many times longer as the machine, over the last minute, had more to do than it has processors for.
+    """``LONGEST_GAP``, as many times longer as the machine, over the last minute, had more to do than it has processors
+    for; three times at most.
     """
-    return 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return LONGEST_GAP * min(_MOST_PATIENCE, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,22 @@ class Told:
             if not handed_on or attempt_of(after) > attempt_of(before)
         ]
 
+    def pauses(self) -> list[float]:
+        """Seconds from each hand-off to the next attempt's begin, by the log's own times.
+
+        Only those that the queue's first delivery began: where it found nobody, its wait before the next is no pause
+        of ours.
+        """
+        return [
+            (after["at"] - before["at"]) / 1000
+            for (_, before), (_, after) in pairwise(self.records)
+            if (before["t"], after["t"]) == ("handoff", "begin") and after["retried"] == 0
+        ]
+
     def check(self, way: Way) -> None:
-        """Every reader has the first call's full text, once, and each later call went on in this way."""
+        """Every reader has the first call's full text, once, each later call went on in this way, and each attempt
+        that was handed the answer began in time.
+        """
         first, *later = self.calls
         assert self.text == first["text"]
         assert self.late == self.events
@@ -108,6 +126,7 @@ class Told:
         assert self.status["characters"] == len(first["text"])
         attempts = [attempt for attempt, _ in self.records]
         assert attempts == sorted(attempts), "attempts were interleaved"
+        assert max(self.pauses(), default=0.0) <= self.patience, f"handed on too slowly: {self.pauses()}"
         if way.exact:
             assert not later, "the model was asked anew"
         for call in later:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from holdfast.errors import GenerationError
 from holdfast.generation import GenerationRequest
+from holdfast.testing import check_generator
 from tests.testing.words import check, found, pieces, rest
 
 
@@ -81,6 +83,74 @@ def test_a_continuation_that_never_ends_is_found() -> None:
             yield piece
 
     assert found(generate, interruptions=4) == {"never_ends"}
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5], ids=["quick", "slow"])
+@pytest.mark.parametrize("expect", ["same", "sound"])
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_an_answer_that_is_cut_short_by_its_deadline_is_found(kind: str, expect: str, pause: float) -> None:
+    """A generator that returns when its time is nearly up ends the answer, whichever clock it looks at."""
+
+    def is_near(request: GenerationRequest) -> bool:
+        assert request.deadline is not None
+        return request.deadline / 1000 - time.time() < 1
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str]:
+        for piece in pieces(rest(request)):
+            if is_near(request):
+                return
+            await asyncio.sleep(pause)
+            yield piece
+
+    def twin(request: GenerationRequest) -> Iterator[str]:
+        for piece in pieces(rest(request)):
+            yield piece
+            if is_near(request):
+                return
+
+    report = check(generate if kind == "async" else twin, expect=expect)
+    assert {problem.code for problem in report.problems} == {"ends_early"}
+    assert all("deadline" in problem.where for problem in report.problems)
+    assert "request.deadline" in str(report)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_is_cut_short_is_found_in_real_time() -> None:
+    """The deadline is near there as well, by the clock on the wall."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str]:
+        assert request.deadline is not None
+        for piece in pieces(rest(request), 20):
+            if request.deadline / 1000 - time.time() < 1:
+                return
+            await asyncio.sleep(0.002)
+            yield piece
+
+    report = await check_generator(generate, prompt="Why?", interruptions=3)
+    assert {problem.code for problem in report.problems} == {"ends_early"}
+
+
+def test_a_deadline_that_is_near_is_reached() -> None:
+    """A call that does not return is cancelled at its deadline, and not before, by the loop's time."""
+    left: list[float] = []
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str]:
+        assert request.deadline is not None
+        loop = asyncio.get_running_loop()
+        end = loop.time() + request.deadline / 1000 - time.time()
+        text = rest(request)
+        try:
+            for piece in pieces(text):
+                yield piece
+        finally:
+            if request.reason == "handoff":
+                left.append(end - loop.time())
+
+    report = check(generate)
+    assert report.ok, report
+    reached = [seconds for seconds in left if seconds < 1]
+    assert len(reached) >= 2
+    assert all(abs(seconds) < 0.09 for seconds in reached)
 
 
 def test_a_long_good_bye_is_found() -> None:

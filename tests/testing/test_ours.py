@@ -35,6 +35,15 @@ async def test_our_own_generator_continues_properly(url: str, api: Any) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("api", ["chat", "responses", "background"])
+async def test_our_own_generator_continues_properly_behind_reasoning(url: str, api: Any) -> None:
+    """What a model reasons when it is asked for the rest reaches nobody."""
+    generate = openai_generator(api=api, api_key="key", base_url=url, model="standin", poll=0.05)
+    report = await check_generator(generate, prompt="standin: tokens=20 reasoning=20\nWhy?", interruptions=12)
+    assert report.ok, report
+
+
+@pytest.mark.asyncio
 async def test_the_generator_of_the_readme_continues_properly(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is taken from the page as it stands there."""
     monkeypatch.setenv("OPENAI_BASE_URL", url)

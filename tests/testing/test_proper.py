@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -115,6 +116,20 @@ def test_a_generator_that_resumes_from_its_checkpoint_passes() -> None:
     assert report.ok, report
 
 
+def test_a_checkpoint_that_a_call_had_no_time_for_is_not_ignored() -> None:
+    """A call that is interrupted before it has connected did not come to look at what was saved."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str]:
+        await asyncio.sleep(1)
+        if request.checkpoint is None:
+            request.save("begun")
+        for piece in pieces(rest(request, WORDS[:12])):
+            yield piece
+
+    report = check(generate, interruptions=50)
+    assert report.ok, report
+
+
 def test_reasoning_tools_and_sources_that_go_on_pass() -> None:
     """What stands is looked up in the parts, and only the rest is made."""
 
@@ -135,6 +150,117 @@ def test_reasoning_tools_and_sources_that_go_on_pass() -> None:
 
     report = check(generate, interruptions=60)
     assert report.ok, report
+
+
+def test_values_that_are_others_in_every_answer_pass() -> None:
+    """A fixed text with the time in its data and a tool that measures: what varies by itself need not be the same."""
+    clock = itertools.count(1000)
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        states = {part["toolCallId"]: part["state"] for part in request.parts if part["type"] == "tool-weather"}
+        if not states:
+            yield asks("call")
+        if states.get("call") != "output-available":
+            yield {"type": "tool-output-available", "toolCallId": "call", "output": {"seen": [next(clock), "m"]}}
+        for piece in pieces(rest(request)):
+            yield piece
+        if not has(request, "data-stamp"):
+            yield {"type": "data-stamp", "data": {"at": next(clock), "by": "me"}}
+
+    report = check(generate)
+    assert report.ok, report
+    assert report.expected == "same"
+
+
+def test_parts_of_which_every_answer_has_another_number_pass() -> None:
+    """A generator that cites one source in one answer and two in the next may do either when it is interrupted."""
+    answers = itertools.count(1)
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        for piece in pieces(rest(request)):
+            yield piece
+        for number in range(next(answers) % 2 + 1):
+            if f"s{number}" not in [part.get("sourceId") for part in request.parts]:
+                yield source(number)
+
+    report = check(generate)
+    assert report.ok, report
+
+
+def test_a_value_that_varies_seldom_passes() -> None:
+    """The time in whole seconds is the same in the first answers, and another one later."""
+    calls = itertools.count()
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        second = next(calls) // 10
+        for piece in pieces(rest(request)):
+            yield piece
+        if not has(request, "data-stamp"):
+            yield {"type": "data-stamp", "data": {"at": second}}
+
+    report = check(generate)
+    assert report.ok, report
+
+
+def test_reasoning_between_texts_passes() -> None:
+    """What every answer does, an interrupted one may do as well: reasoning behind text, and reasoning in two parts."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        done = [(part["type"], part["state"]) for part in request.parts if part["type"] in {"text", "reasoning"}]
+        for number in range(sum(state == "done" for _, state in done), 6):
+            if number % 3 == 2:
+                standing = [part["text"] for part in request.parts if part["type"] == "text"]
+                begun = standing[number // 3] if len(standing) > number // 3 else ""
+                yield {"type": "text-start", "id": str(number)}
+                yield {"type": "text-delta", "id": str(number), "delta": WORDS[len(begun) : 30] + f" {number}. "}
+                yield {"type": "text-end", "id": str(number)}
+                continue
+            yield {"type": "reasoning-start", "id": str(number)}
+            yield {"type": "reasoning-delta", "id": str(number), "delta": babble(4)}
+            yield {"type": "reasoning-end", "id": str(number)}
+
+    report = check(generate, expect="sound")
+    assert report.ok, report
+
+
+def test_reasoning_in_some_answers_only_passes() -> None:
+    """A model that decides by itself whether to reason did not in the first answers, and does in later ones."""
+    calls = itertools.count()
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        reasoned = request.parts[0]["state"] if has(request, "reasoning") else ""
+        if next(calls) > 1 and not request.partial and reasoned != "done":
+            standing = request.parts[0]["text"] if reasoned else ""
+            for part in reasons("I had better look at the ropes."[len(standing) :]):
+                yield part
+        for piece in pieces(rest(request)):
+            yield piece
+
+    report = check(generate)
+    assert report.ok, report
+
+
+def test_a_look_at_the_deadline_is_no_fault() -> None:
+    """A generator that bounds its model's time by the deadline goes on until it is cancelled, where that is planned."""
+    said: set[int] = set()
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str]:
+        assert request.deadline is not None
+        left = request.deadline / 1000 - time.time()
+        number = 0
+        try:
+            for number, piece in enumerate(pieces(rest(request))):  # noqa: B007 - told in the end
+                await asyncio.sleep(0.5)
+                yield piece
+        finally:
+            if left < 1:
+                said.add(number)
+
+    for expect in ("same", "sound"):
+        report = check(generate, expect=expect)
+        assert report.ok, report
+    items = len(list(pieces(WORDS)))
+    assert said == {items // 4, items // 3}
 
 
 def test_a_flaky_model_passes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -46,6 +48,53 @@ def test_repeated_reasoning_is_found_where_no_two_answers_are_alike() -> None:
         for part in reasons(thought[-20:] * (len(thought) > 24) + babble(8)):
             yield part
         for piece in pieces(babble(30 - len(request.partial.split()))):
+            yield piece
+
+    assert found(generate) == {"repeats_reasoning"}
+
+
+@pytest.mark.parametrize("expect", ["same", "sound"])
+def test_reasoning_in_other_words_is_found(expect: str) -> None:
+    """A model that is asked for the rest reasons anew, and no word of it was said before."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        for part in reasons(babble(8)):
+            yield part
+        for piece in pieces(rest(request)):
+            yield piece
+
+    report = check(generate, expect=expect)
+    assert {problem.code for problem in report.problems} == {"repeats_reasoning"}
+    places = {int(number) for problem in report.problems for number in re.findall(r"after item (\d+)", problem.where)}
+    assert 10 in places, "the reasoning was just complete"
+    assert max(places) > 12, "text stood behind it"
+
+
+def test_reasoning_that_goes_on_with_a_like_word_is_no_repeat() -> None:
+    """Behind its first word a thought may go on with that word: a likeness so short is chance."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        done = [part["state"] == "done" for part in request.parts if part["type"] == "reasoning"]
+        if done != [True]:
+            for part in reasons("Look, " * (1 if done else 2) + babble(6)):
+                yield part
+        for piece in pieces(rest(request)):
+            yield piece
+
+    report = check(generate, interruptions=60)
+    assert report.ok, report
+
+
+def test_more_reasoning_than_an_answer_has_is_found() -> None:
+    """What every answer thinks is the same; one that was cut is thought again in other words, in the same part."""
+    thought = babble(8)
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        standing = next((part for part in request.parts if part["type"] == "reasoning"), None)
+        if standing is None or standing["state"] != "done":
+            for part in reasons(babble(8) if standing else thought):
+                yield part
+        for piece in pieces(rest(request)):
             yield piece
 
     assert found(generate) == {"repeats_reasoning"}
@@ -129,6 +178,49 @@ def test_a_part_that_is_lost_is_found() -> None:
             yield piece
         if not request.visible:
             yield source(1)
+
+    assert found(generate) == {"parts_differ"}
+
+
+def test_a_value_that_an_interruption_changes_is_found() -> None:
+    """Beside the time, which varies by itself, there is a count of this call's own pieces, which does not."""
+    clock = itertools.count(1000)
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        size = 0
+        for piece in pieces(rest(request)):
+            yield piece
+            size += len(piece)
+        if not has(request, "data-stamp"):
+            yield {"type": "data-stamp", "data": {"at": next(clock), "size": size}}
+
+    assert found(generate) == {"parts_differ"}
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_varying_part_that_comes_too_seldom_or_too_often_is_found(times: int) -> None:
+    """That its value is another one every time does not make it any part."""
+    clock = itertools.count(1000)
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        for piece in pieces(rest(request)):
+            yield piece
+        for _ in range(times if request.visible else 1):
+            yield {"type": "data-stamp", "data": next(clock)}
+
+    assert found(generate) == {"parts_differ"}
+
+
+def test_parts_in_another_order_are_found() -> None:
+    """All are there, but a reader sees them otherwise than in an uninterrupted answer."""
+
+    async def generate(request: GenerationRequest) -> AsyncIterator[str | Part]:
+        for piece in pieces(rest(request)):
+            yield piece
+        cited = [part["sourceId"] for part in request.parts if part["type"] == "source-url"]
+        for number in (2, 1) if request.partial else (1, 2):
+            if f"s{number}" not in cited:
+                yield source(number)
 
     assert found(generate) == {"parts_differ"}
 

@@ -123,14 +123,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """A ``holdfast.clock.Clock`` on the running loop: real time on an ordinary loop, virtual on a ``VirtualLoop``."""
+    """A ``holdfast.clock.Clock`` on the running loop: real time on an ordinary loop, virtual on a ``VirtualLoop``.
 
-    def __init__(self) -> None:
-        self._origin_ms = time.time_ns() // 1_000_000
+    Args:
+        ahead: seconds by which it is to be ahead of the wall clock now; behind it if negative.
+    """
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self._origin_ms = time.time_ns() // 1_000_000 + round(ahead * 1000)
         self._origin = asyncio.get_running_loop().time()
 
     def now_ms(self) -> int:
-        """The wall clock when this was made, and what the loop's time has gone on since, in epoch milliseconds."""
+        """The clock's time when this was made, and what the loop's time has gone on since, in epoch milliseconds."""
         return self._origin_ms + round((self.monotonic() - self._origin) * 1000)
 
     def monotonic(self) -> float:

@@ -24,18 +24,22 @@ class Interruption:
         after: items that the generator has yielded in this attempt when it happens; 0 is before the first.
         ahead: whether the generator is at work on its next item by then, rather than waiting at its ``yield``.
         lost: how many of these items, the newest ones, are not in the log yet; they are lost with a crash.
+        near: whether the generator could see it coming: it is given a deadline that is near, and handed off then.
+            Such an interruption is the first of its answer.
     """
 
     kind: Kind
     after: int
     ahead: bool = False
     lost: int = 0
+    near: bool = False
 
     def __str__(self) -> str:
         where = "before the first item" if self.after == 0 else f"after item {self.after}"
         ahead = ", at work on the next" if self.ahead and self.after else ""
         lost = f", the newest {self.lost} unwritten" if self.lost else ""
-        return f"{self.kind} {where}{ahead}{lost}"
+        deadline = " at its deadline," if self.near else ""
+        return f"{self.kind}{deadline} {where}{ahead}{lost}"
 
 
 type Schedule = tuple[Interruption, ...]
@@ -72,6 +76,10 @@ def _points(items: int, landmarks: Sequence[int], chance: random.Random) -> Iter
         for kind in kinds:
             lost = chance.randint(0, min(after - 1, _MOST_LOST)) if kind == "crash" and after in rest else 0
             yield Interruption(kind, after, ahead=chance.random() < 0.5, lost=lost)
+            if items and number == 0:
+                # One that returns when its time is nearly up shows it in any place, and most clearly in an early one.
+                early = max(1, items // (4 if kind == "crash" else 3))
+                yield Interruption("hand-off", early, ahead=True, near=True)
 
 
 def _double(items: int, number: int, chance: random.Random) -> Schedule:

@@ -21,13 +21,19 @@ ADVICE: Final[dict[Code, str]] = {
     "repeats": "Yield only what follows request.partial; drop what the model repeats of its end.",
     "skips": "Go on at the end of request.partial, not behind it: what was yielded last may not have been written.",
     "differs": "Go on with the text that belongs behind request.partial; for a model, check with expect='sound'.",
-    "ends_early": "Yield what is missing behind request.partial; returning without an error ends the answer.",
+    "ends_early": (
+        "Yield what is missing behind request.partial, and go on also when request.deadline is near: returning without"
+        " an error ends the answer."
+    ),
     "ignores_partial": (
         "Look at request.partial (or request.parts, request.checkpoint) and go on from it, or declare the generator"
         " with @holdfast.cannot_continue."
     ),
     "ignores_checkpoint": "Resume from request.checkpoint when it is not None, or save none.",
-    "repeats_reasoning": "Leave reasoning out when request.parts has some already, or go on behind it.",
+    "repeats_reasoning": (
+        "Leave reasoning out when request.parts has some that is done; behind some that was cut, yield only what"
+        " follows it."
+    ),
     "repeats_tool": "Look in request.parts for calls that have their output, and give these to the model instead.",
     "repeats_part": "Look in request.parts for what was yielded already, and yield only what is new.",
     "parts_differ": (

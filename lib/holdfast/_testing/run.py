@@ -27,8 +27,12 @@ from holdfast.records import Entry, Parts, Queued, Terminal
 #: Seconds that a generator has to close after it was cancelled, as much as the publisher gives it.
 OBEDIENCE: Final = 5.0
 
-#: Every item gets an append of its own, and what a provider may mend is tried again without much ado.
-_PACE: Final = Pace(flush=0.0, pause=0.01)
+#: Every item gets an append of its own, and what a provider may mend is tried again without much ado. A deadline
+#: is told to the millisecond, so that a generator can be held up until it comes.
+_PACE: Final = Pace(flush=0.0, pause=0.01, margin=0.0)
+
+#: Seconds that are left to a generator at the item after which its deadline comes.
+_NEAR: Final = 0.1
 
 #: Deliveries of one answer, beyond those that its schedule asks for, after which it is not going to end.
 _SPARE: Final = 8
@@ -55,6 +59,7 @@ class Run:
         crashes: exceptions that no rule foresees.
         disobedient: the call that did not close in time, if there was one.
         late: whether the answer did not end in time.
+        near: whether the answer ended in a call whose deadline was near, before that was reached.
     """
 
     done: list[Interruption]
@@ -64,6 +69,7 @@ class Run:
     crashes: list[BaseException]
     disobedient: Call | None
     late: bool
+    near: bool
 
     @property
     def end(self) -> Terminal | None:
@@ -105,8 +111,10 @@ class _Queue:
 class _Stage:
     """One stream and what surrounds it."""
 
-    def __init__(self, generate: Generator, limit: float) -> None:
-        self.clock = LoopClock()
+    def __init__(self, generate: Generator, limit: float, near: tuple[float, float]) -> None:
+        # A deadline is near by the loop's clock and by the wall's, whichever the generator looks at. In virtual time
+        # they go apart, so the first is set to show at that item what the second will show there.
+        self.clock = LoopClock(near[1] - near[0])
         self.store = _Store(MemoryLog(self.clock))
         self.log = Log(self.store, Keys("testing"), self.clock)
         self.queue = _Queue()
@@ -114,15 +122,19 @@ class _Stage:
         self.watched = Watched(generate, self.store.close)
         self.stream = new_stream_id(self.clock.now_ms())
         self._limit = limit
+        self._near = near[0] + _NEAR
 
     async def attempt(self, delivery: Delivery, interruption: Interruption | None, until: float) -> bool | None:
-        """Deliver once → whether the attempt was interrupted, or None if it took too long."""
+        """Deliver once → whether the attempt was cut off or asked to hand off, or None if it took too long."""
         self.store.shut = False
         self.watched.arm(interruption)
         drain = Drain()
         publisher = Publisher(self.log, self.queue, self.watched, _PACE, self.crashes.append, drain)
-        # Behind the end of the run: hand-offs come by drain, to the item.
-        deadline_ms = self.clock.now_ms() + round(self._limit * 2000)
+        near = interruption is not None and interruption.near
+        # Else behind the end of the run: hand-offs come by drain, to the item.
+        time_left = self._near if near else self._limit * 2
+        deadline = self.clock.monotonic() + time_left
+        deadline_ms = self.clock.now_ms() + round(time_left * 1000)
         publishing = asyncio.create_task(publisher.publish(delivery, deadline_ms))
         reached = asyncio.create_task(self.watched.reached.wait())
         left = max(0.0, until - self.clock.monotonic())
@@ -132,6 +144,9 @@ class _Stage:
                 return publishing.result() is not Verdict.DONE
             if not self.watched.reached.is_set() or interruption is None:
                 return None
+            if near:
+                await asyncio.wait({publishing}, timeout=max(0.0, deadline - self.clock.monotonic()) + OBEDIENCE * 2)
+                return False
             if interruption.kind == "hand-off":
                 drain.begin()
                 await asyncio.wait({publishing}, timeout=OBEDIENCE * 2)
@@ -144,7 +159,9 @@ class _Stage:
             await asyncio.wait({publishing, reached})
 
 
-async def run(generate: Generator, question: Question, schedule: Schedule, limit: float) -> Run:
+async def run(
+    generate: Generator, question: Question, schedule: Schedule, limit: float, references: Sequence[Run] = ()
+) -> Run:
     """Have one answer written.
 
     Args:
@@ -152,8 +169,9 @@ async def run(generate: Generator, question: Question, schedule: Schedule, limit
         question: what it is asked.
         schedule: how its attempts are interrupted, in order; later ones are let run.
         limit: seconds of the loop's time that it may take.
+        references: uninterrupted runs, which tell when a deadline has to come.
     """
-    stage = _Stage(generate, limit)
+    stage = _Stage(generate, limit, _when(schedule, references))
     now = stage.clock.now_ms()
     queued = Queued(
         at=now,
@@ -166,7 +184,7 @@ async def run(generate: Generator, question: Question, schedule: Schedule, limit
     until = stage.clock.monotonic() + limit
     waiting = list(schedule)
     done: list[Interruption] = []
-    late = False
+    late = near = False
     message = retried = 0
     disobedient: Call | None = None
     for _ in range(len(schedule) + _SPARE):
@@ -178,16 +196,24 @@ async def run(generate: Generator, question: Question, schedule: Schedule, limit
             break
         if disobedient := await _disobedient(stage.watched.calls):
             break
-        if interrupted and interruption is not None:
+        # A hand-off is a message of its own; after a crash the queue tries the same one again (rule L4).
+        handed_off = len(stage.queue.messages) > message
+        if interruption is not None and (interrupted or handed_off):
             done.append(interruption)
         answer = Answer(await stage.log.read(stage.stream))
         if answer.end is not None:
+            near = interruption is not None and interruption.near
             break
-        # A hand-off is a message of its own; after a crash the queue tries the same one again (rule L4).
-        handed_off = len(stage.queue.messages) > message
         message, retried = (message + 1, 0) if handed_off else (message, retried + 1)
     entries = await stage.log.read(stage.stream)
-    return Run(done, Answer(entries), _chunks(entries), stage.watched.calls, stage.crashes, disobedient, late)
+    return Run(done, Answer(entries), _chunks(entries), stage.watched.calls, stage.crashes, disobedient, late, near)
+
+
+def _when(schedule: Schedule, references: Sequence[Run]) -> tuple[float, float]:
+    """When the item comes at which a deadline is to be near, in seconds: by the loop's clock, and by the wall's."""
+    after = next((each.after for each in schedule if each.near), 0)
+    times = [reference.calls[0].times[:after] for reference in references]
+    return min((each[-1] for each in times if after and len(each) == after), default=(0.0, 0.0))
 
 
 def _chunks(entries: list[Entry]) -> list[tuple[int, Part]]:

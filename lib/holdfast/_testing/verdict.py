@@ -33,14 +33,14 @@ class Judge:
 
     def problems(self, run: Run) -> list[Problem]:
         """What is wrong with a run."""
-        where = ", then ".join(map(str, run.done)) or "uninterrupted"
+        where = ", then ".join(map(str, run.done)) or ("uninterrupted" + ", its deadline near" * run.near)
         return [Problem(code, what, where, seam) for code, what, seam in self._found(run)]
 
     def _found(self, run: Run) -> Iterator[Finding]:
         if broken := list(_broken(run)):
             yield from broken
             return  # of an answer that came to no proper end nothing more can be told
-        if run.done:
+        if run.done or run.near:
             yield from self._interrupted(run)
         else:
             yield from self._uninterrupted(run)
@@ -50,7 +50,9 @@ class Judge:
         declined = is_declined(run)
         if not declined and run.text != self.references[0].text:
             yield from self._departed(run) if self.expected == "same" else self._unsound(run)
-        if any(call.given and "checkpoint" not in call.read for call in run.calls):
+        # A call that was interrupted before it yielded anything may not have come to look.
+        looked = [call for call in run.calls if call.items or call is run.calls[-1]]
+        if any(call.given and "checkpoint" not in call.read for call in looked):
             what = "A call was given the checkpoint that an earlier one saved, and did not look at it."
             yield "ignores_checkpoint", what, ""
         yield from self._reasoning(run)
@@ -58,7 +60,7 @@ class Judge:
         again = list(repeated_parts(run, self.references))
         yield from again
         if self.expected == "same" and not again and not declined:
-            yield from missing_parts(run, self.references[0])
+            yield from missing_parts(run, self.references)
 
     def _uninterrupted(self, run: Run) -> Iterator[Finding]:
         reference = self.references[0]
@@ -74,11 +76,12 @@ class Judge:
         seam, end = max(pair for pair in pairwise([*_seams(run), len(text)]) if pair[0] <= at)
         before, new = text[:seam], text[seam:end]
         code = "ends_early" if right.startswith(text) else departure(before, new, right)
+        ended = "It ended the answer when its deadline was near" if run.near else "It ended the answer"
         told = {
             "starts_over": "It began the answer again from its start.",
             "repeats": "It said again what stands already.",
             "skips": f"It left out text; behind the seam belongs {short(right[seam:])!r}.",
-            "ends_early": f"It ended the answer, though this is missing: {short(right[len(text) :])!r}.",
+            "ends_early": f"{ended}, though this is missing: {short(right[len(text) :])!r}.",
             "differs": f"It went on with another text; behind the seam belongs {short(right[seam:])!r}.",
         }
         yield code, told[code], _seam(before, new)
@@ -98,21 +101,31 @@ class Judge:
             if last.visible and not any(map(_says, last.items)) and _says(before_last.held):
                 what = "A call ended the answer without a word, though there was more to say."
                 yield "ends_early", what, _end(run.text)
+        # Answers differ in length; one of less than half, by a call that looked at its deadline, was cut short by it.
+        if run.near and run.calls[-1].hurried and len(run.text) * 2 < min(map(len, texts)):
+            what = f"It ended the answer when its deadline was near; others have {min(map(len, texts))} characters."
+            yield "ends_early", what, _end(run.text)
 
     def _reasoning(self, run: Run) -> Iterator[Finding]:
         references = tuple(_deltas(reference, "reasoning-delta") for reference in self.references)
         whole = _deltas(run, "reasoning-delta")
         if whole in references:
             return
-        for attempt in sorted({attempt for attempt, _ in run.chunks}):
+        attempts = sorted({attempt for attempt, chunk in run.chunks if chunk["type"] == "reasoning-delta"})
+        for attempt in attempts:
             before = _deltas(run, "reasoning-delta", until=attempt)
             new = _deltas(run, "reasoning-delta", only=attempt)
-            if not before or not new:
-                continue
-            alike = new.startswith(before) or before.startswith(new)
-            if alike or repeats(before, new, references):
+            if repeats(before, new, references):
                 yield "repeats_reasoning", "It showed reasoning that had been shown before.", _seam(before, new)
                 return
+        seams = _new_reasoning(run, at_seams=True)
+        if seams and len(_new_reasoning(run)) > max(len(_new_reasoning(each)) for each in self.references):
+            what = "It reasoned anew behind what stands, as no uninterrupted answer does."
+            yield "repeats_reasoning", what, _seam(*seams[0])
+        elif len(attempts) > 1 and len(set(references)) == 1 and len(whole) > len(references[0]) > 0:
+            size = common(whole, references[0])
+            what = "It went on with other reasoning, and shows more than an uninterrupted answer has."
+            yield "repeats_reasoning", what, _seam(whole[:size], whole[size:])
 
 
 def is_declined(run: Run) -> bool:
@@ -150,6 +163,24 @@ def _failed(run: Run, end: Error) -> Iterator[Finding]:
 def _seams(run: Run) -> list[int]:
     """Where in the text a call began, in order."""
     return sorted({len(call.partial) for call in run.calls})
+
+
+def _new_reasoning(run: Run, *, at_seams: bool = False) -> list[tuple[str, str]]:
+    """Parts of reasoning right behind text or other reasoning: what stands before each, and its beginning.
+
+    Behind a tool's output a model may well reason anew.
+
+    Args:
+        run: the run.
+        at_seams: only those with which a later attempt goes on.
+    """
+    visible = [(attempt, chunk) for attempt, chunk in run.chunks if is_visible(chunk)]
+    return [
+        (before["delta"], chunk["delta"])
+        for (earlier, before), (attempt, chunk) in pairwise(visible)
+        if chunk["type"] == "reasoning-delta" and before["type"] in {"text-delta", "reasoning-delta"}
+        if before["id"] != chunk["id"] and (attempt > earlier or not at_seams)
+    ]
 
 
 def _deltas(run: Run, kind: str, *, until: int = 1 << 60, only: int | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ class Call:
         visible: whether a reader may have seen something by then.
         given: whether it was given a checkpoint.
         read: what it looked at of ``checkpoint``, ``partial``, ``parts`` and ``visible``.
+        hurried: whether it looked at ``deadline``.
         items: what it yielded, as far as the core took it.
+        times: when each of these came, in seconds since the attempt began: by the loop's clock, and by the wall's.
         held: what it yielded when it was to be interrupted already, which nobody took.
         began: whether its code has run at all.
         closed: set when its code has run to its end.
@@ -44,7 +47,9 @@ class Call:
     visible: bool
     given: bool
     read: set[str] = field(default_factory=set)
+    hurried: bool = False
     items: list[object] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
     held: object = None
     began: bool = False
     closed: threading.Event = field(default_factory=threading.Event)
@@ -71,10 +76,12 @@ class Watched:
         self._shut = shut
         self._interruption: Interruption | None = None
         self._count = 0
+        self._began = (0.0, 0.0)
 
     def arm(self, interruption: Interruption | None) -> None:
         """Interrupt the next attempt so; None lets it run."""
         self._interruption, self._count = interruption, 0
+        self._began = _now()
         self.reached = asyncio.Event()
 
     async def __call__(self, request: GenerationRequest) -> AsyncIterator[str | Part]:
@@ -93,6 +100,7 @@ class Watched:
                 if self._interruption is not None and self._count > self._interruption.after - self._interruption.lost:
                     self._shut()
                 call.items.append(item)
+                call.times.append((_now()[0] - self._began[0], _now()[1] - self._began[1]))
                 yield item  # type: ignore[misc] # the generator's own, be it what it may
                 await self._between(call)
 
@@ -122,6 +130,10 @@ class Watched:
             return _later(produced, call) if inspect.isawaitable(produced) else _told(produced, call)
 
         return produce
+
+
+def _now() -> tuple[float, float]:
+    return asyncio.get_running_loop().time(), time.time()
 
 
 async def _later(produced: Awaitable[Any], call: Call) -> Any:
@@ -175,6 +187,7 @@ def _note_what_is_read(request: GenerationRequest, call: Call) -> None:
         def __getattribute__(self, name: str) -> Any:
             if name in _TELLING:
                 call.read.add(name)
+            call.hurried = call.hurried or name == "deadline"
             return super().__getattribute__(name)
 
     request.__class__ = Noting
