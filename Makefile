@@ -28,11 +28,12 @@ takeover: setup ## how long readers wait when a publisher is killed: TIMES=25
 bench: setup ## what a long answer costs: Redis commands as billed, and how soon a reader has each token
 	@$(PY) -m benchmarks.commands
 
-check: setup ## lint, format, strict types, and what no file may contain
+check: setup ## lint, format, strict types, static security, what no file may contain, known vulnerabilities
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@$(PY) -m tools.check_tree
+	@$(PY) -m tools.audit
 
 format: setup ## put the code into shape
 	@.venv/bin/ruff check --fix .

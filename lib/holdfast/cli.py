@@ -18,7 +18,8 @@ _EPILOG = """\
 exit codes: 0 done · 1 the answer or the request failed · 2 wrong usage or setting · 3 the answer was stopped ·
 4 gave up on the server (the answer may go on) · 130 interrupted (the answer goes on)
 
-environment: HOLDFAST_URL (server, default http://127.0.0.1:8000), XDG_STATE_HOME (where started streams are kept)
+environment: HOLDFAST_URL (server, default http://127.0.0.1:8000), HOLDFAST_API_KEY (who you are there; without it, a
+session that is kept for you), XDG_STATE_HOME (where sessions and started streams are kept)
 """
 
 
@@ -119,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
 
     server = argparse.ArgumentParser(add_help=False)
     server.add_argument("--url", metavar="URL", help="the server; by default HOLDFAST_URL, else http://127.0.0.1:8000")
+    server.add_argument(
+        "--api-key", metavar="KEY", help="who you are; by default HOLDFAST_API_KEY, which `ps` shows nobody"
+    )
     following = argparse.ArgumentParser(add_help=False)
     following.add_argument("--json", action="store_true", help="print each part as one line of JSON, with its cursor")
     following.add_argument("-q", "--quiet", action="store_true", help="no status line")

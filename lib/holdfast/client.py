@@ -43,6 +43,7 @@ async def follow(
     url: str,
     *,
     cursor: str | None = None,
+    token: str | None = None,
     headers: Mapping[str, str] | None = None,
     deadline_seconds: float | None = None,
     idle_seconds: float = 45.0,
@@ -60,7 +61,9 @@ async def follow(
     Args:
         url: the stream's URL, as the start gave it.
         cursor: where to go on from; None reads from the beginning.
-        headers: sent with every request, e.g. ``{"Authorization": "Bearer …"}``.
+        token: what lets this reader read: the start's ``read_token``, a share, or an API key; sent as
+            ``Authorization: Bearer``, which stands in no log.
+        headers: sent with every request, e.g. ``{"Cookie": "…"}``.
         deadline_seconds: bound for the whole call; None for no bound of its own.
         idle_seconds: a connection that is silent for this long, heartbeats included, counts as dead.
         give_up_seconds: bound for the time without any sign of life: a part, or a heartbeat.
@@ -77,7 +80,8 @@ async def follow(
     bounds = Bounds(deadline_seconds, idle_seconds, give_up_seconds)
     used = client or httpx.AsyncClient(mounts=DIRECT)
     try:
-        reader = Reader(used, url, cursor, dict(headers or {}), bounds, on_reconnect, clock or SystemClock())
+        shown = {**(headers or {}), **({} if token is None else {"Authorization": f"Bearer {token}"})}
+        reader = Reader(used, url, cursor, shown, bounds, on_reconnect, clock or SystemClock())
         async with aclosing(reader.events()) as events:
             async for event in events:
                 yield event

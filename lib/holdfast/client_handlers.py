@@ -5,24 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from holdfast import history, sse, tokens
+from holdfast.access import Access
 from holdfast.answer import Answer
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
+from holdfast.guard import page_policy
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
-from holdfast.requests import parse_chat, parse_start
+from holdfast.requests import StartRequest, parse_chat, parse_start
+from holdfast.start import Started
 from holdfast.status import report
-from holdfast.subscribe import Beat, Reading, Sight, unknown_stream
+from holdfast.subscribe import Beat, Reading, Sight
 
 _logger = logging.getLogger("holdfast")
-
-#: Whose answers these are as long as nobody has to sign in: the 128 random bits of an id are the key to it.
-OWNER: Final = "anyone"
 
 #: How long after its end a chat's answer is still replayed by the resume route, in ms (rule W6).
 _REPLAY_MS: Final = 15_000
@@ -30,7 +30,10 @@ _REPLAY_MS: Final = 15_000
 _RETRY_LIMIT_MS: Final = 100
 _RETRY_CUT_MS: Final = 1_000
 _RETRY_FAULT_MS: Final = 2_000
-_LONGEST_ANSWER_SECONDS: Final = 86_400
+#: How long somebody who was given a share reads at a stretch, in seconds: then it is looked at again (rule U11).
+_SHARE_STRETCH: Final = 30.0
+#: Characters of a prompt in the log, where prompts are logged.
+_LONGEST_LOGGED: Final = 1_000
 
 
 class ClientHandlers(Handlers):
@@ -40,20 +43,23 @@ class ClientHandlers(Handlers):
 
     async def start_stream(self, request: Request) -> Response:
         """``POST /api/streams``: start an answer, or join the one that the same request started before."""
+        owner = (await self._services.auth.starting(request)).owner
         body = await self._body(request)
-        wanted = parse_start(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
+        wanted = parse_start(body, owner, request.headers.get("idempotency-key"))
+        started = await self._started(request, wanted)
         url = f"/api/streams/{started.stream}"
         links = {"id": started.stream, "url": url, "stop_url": f"{url}/stop", "status_url": f"{url}/status"}
         told = {**links, "read_token": self._read_token(started.stream), "created": started.created}
-        return JSONResponse(told, 202, {"location": url})
+        return self._services.auth.hand_over(request, JSONResponse(told, 202, {"location": url}))
 
     async def start_chat(self, request: Request) -> Response:
         """``POST /api/chat``: start as the AI SDK does, and stream the answer in the same response."""
+        owner = (await self._services.auth.starting(request)).owner
         body = await self._body(request)
-        wanted = parse_chat(body, OWNER, request.headers.get("idempotency-key"))
-        started = await self._services.starter(self._origin(request)).start(wanted)
-        return self._stream(request, await self._open(request, started.stream))
+        wanted = parse_chat(body, owner, request.headers.get("idempotency-key"))
+        started = await self._started(request, wanted)
+        reading = await self._open(request, started.stream, Access(owner))
+        return self._services.auth.hand_over(request, self._stream(request, reading))
 
     # -- reading ------------------------------------------------------------------------------------
 
@@ -65,33 +71,41 @@ class ClientHandlers(Handlers):
             cursor = Cursor.parse(text) if text else None
         except BadCursor as error:
             raise ApiError(400, "cursor_malformed", str(error)) from error
+        stream: str = request.path_params["id"]
+        access = Access()
         try:
-            reading = await self._open(request, self._named(request), cursor)
+            access = await self._services.auth.reader(request, stream)
+            reading = await self._open(request, stream, access, cursor)
         except (Unavailable, Rejected):
             # A 5xx would end an EventSource for good; an empty body with retry brings it back (rule F6).
-            return Response(sse.retry(_RETRY_FAULT_MS), headers=_headers(request.path_params["id"]))
+            return Response(sse.retry(_RETRY_FAULT_MS), headers=_headers(stream))
         if reading.complete:
             return Response(status_code=204)
-        return self._stream(request, reading)
+        return self._stream(request, reading, access)
 
     async def resume_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}/stream``: the live answer of a chat from its beginning, for ``useChat``."""
-        chat = self._chat(request)
-        turn = await chat.newest_turn()
+        owner = await self._services.auth.owner(request)
+        if owner is None:
+            return Response(status_code=204)  # as for a chat that never was: nobody has a chat
+        turn = await self._chat(request, owner).newest_turn()
         last = None if turn is None else await self._services.log.last(turn.stream)
         if turn is None or last is None:
             return Response(status_code=204)
         if is_terminal(last.record) and last.record.at + _REPLAY_MS < self._services.clock.now_ms():
             return Response(status_code=204)
-        return self._stream(request, await self._open(request, turn.stream))
+        return self._stream(request, await self._open(request, turn.stream, Access(owner)))
 
     async def read_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}``: the conversation as UI messages, and the live stream if there is one."""
-        chat = self._chat(request)
+        owner = await self._services.auth.owner(request)
+        if owner is None:
+            raise _unknown_chat()
+        chat = self._chat(request, owner)
         log, live = self._services.log, None
         turn = await chat.newest_turn()
         if turn is None:
-            raise ApiError(404, "chat_unknown", "There is no such chat, or it was deleted after its retention.")
+            raise _unknown_chat()
         entries = await log.read(turn.stream)
         if any(is_terminal(entry.record) for entry in entries):
             await history.repair(log, Answer(entries))
@@ -103,7 +117,8 @@ class ClientHandlers(Handlers):
 
     async def status(self, request: Request) -> Response:
         """``GET /api/streams/{id}/status``: state, counts and timings."""
-        reading = await self._open(request, self._named(request))
+        stream: str = request.path_params["id"]
+        reading = await self._open(request, stream, await self._services.auth.reader(request, stream))
         log = self._services.log
         answer = Answer(await log.read(reading.stream))
         leased = answer.begin is not None and await log.held(reading.stream, answer.begin[0]) is not None
@@ -111,7 +126,7 @@ class ClientHandlers(Handlers):
 
     async def stop(self, request: Request) -> Response:
         """``POST /api/streams/{id}/stop``: end the answer; what was written stays. Idempotent."""
-        reading = await self._open(request, self._named(request))
+        reading = await self._open(request, request.path_params["id"], await self._services.auth.writer(request))
         log = self._services.log
         stopped = await history.end(log, reading.stream, Stop(at=self._services.clock.now_ms(), by="request"))
         answer = Answer(await log.read(reading.stream))
@@ -119,41 +134,51 @@ class ClientHandlers(Handlers):
 
     async def page(self, _request: Request) -> Response:
         """``GET /``: a plain page to try it with."""
-        return HTMLResponse((Path(__file__).parent / "page.html").read_text("utf-8"))
+        html = (Path(__file__).parent / "page.html").read_text("utf-8")
+        return HTMLResponse(html, headers={"content-security-policy": page_policy(html)})
 
     # -- helpers ------------------------------------------------------------------------------------
 
-    def _chat(self, request: Request) -> history.History:
+    async def _started(self, request: Request, wanted: StartRequest) -> Started:
+        """Start or join, and say so in the log."""
+        began = self._services.clock.now_ms()
+        started = await self._services.starter(self._origin(request)).start(wanted)
+        told: dict[str, Any] = {"stream": started.stream, "joined": not started.created}
+        told |= {"chat": wanted.chat_id is not None, "messages": len(wanted.messages)}
+        if self._settings.log_prompts:
+            text = "".join(part["text"] for part in wanted.newest["parts"] if part["type"] == "text")
+            told["prompt"] = text[:_LONGEST_LOGGED]
+        _logger.info("start", extra={**told, "took_ms": self._services.clock.now_ms() - began})
+        return started
+
+    def _chat(self, request: Request, owner: str) -> history.History:
         seconds = self._settings.chat_retention_seconds
-        return history.of_chat(self._services.log, OWNER, request.path_params["id"], seconds)
+        return history.of_chat(self._services.log, owner, request.path_params["id"], seconds)
 
     def _read_token(self, stream: str) -> str:
         """Good for as long as the stream can be read: the longest answer and its retention."""
-        lasts = _LONGEST_ANSWER_SECONDS + self._settings.retention_seconds
-        return tokens.mint(self._settings.secret, stream, self._services.clock.now_ms() // 1000 + lasts)
+        expires = self._services.clock.now_ms() // 1000 + self._settings.longest_reading_seconds
+        return tokens.mint_read(self._settings.secret, stream, expires)
 
-    def _named(self, request: Request) -> str:
-        """The stream of the route. A token that is sent must be its own; a wrong one is as good as no stream."""
-        stream: str = request.path_params["id"]
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        # Another scheme is somebody else's, say of a proxy in front.
-        token = bearer if scheme.lower() == "bearer" else request.query_params.get("token")
-        now = self._services.clock.now_ms() / 1000
-        if token is not None and not tokens.is_valid(token, self._settings.secret, stream, now):
-            raise unknown_stream()
-        return stream
+    async def _open(self, request: Request, stream: str, access: Access, cursor: Cursor | None = None) -> Reading:
+        return await self._services.subscriber(self._origin(request)).open(stream, access, cursor)
 
-    async def _open(self, request: Request, stream: str, cursor: Cursor | None = None) -> Reading:
-        return await self._services.subscriber(self._origin(request)).open(stream, cursor)
-
-    def _stream(self, request: Request, reading: Reading) -> Response:
+    def _stream(self, request: Request, reading: Reading, access: Access | None = None) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
+        if access is not None and access.token is not None:
+            # Nobody reads on for long after a share was revoked, nor after a token's end.
+            seconds = min(seconds, access.token.expires - self._services.clock.now_ms() / 1000)
+            seconds = min(seconds, _SHARE_STRETCH) if access.share else seconds
         headers = _headers(reading.stream)
         if request.method == "HEAD":
             return Response(headers=headers)
         states = request.query_params.get("state") == "1"
         return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
+
+
+def _unknown_chat() -> ApiError:
+    return ApiError(404, "chat_unknown", "There is no such chat of yours, or it was deleted after its retention.")
 
 
 def _headers(stream: str) -> dict[str, str]:

@@ -7,11 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from holdfast.errors import SettingsError
+from holdfast.guard import Contained
 from holdfast.logs import configure
 from holdfast.services import Services, build, load_generator
 from holdfast.settings import Settings
@@ -22,7 +23,7 @@ type LambdaHandler = Callable[[Any, Any], Any]
 _logger = logging.getLogger("holdfast")
 
 
-def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, LambdaHandler]:
+def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, LambdaHandler]:
     """An entry point's app and Lambda handler.
 
     Args:
@@ -44,11 +45,13 @@ def function(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, L
         services.sigterm.install()
         if settings.generator:
             load_generator(settings)  # a name that leads nowhere should stop the start, not the first answer
-    app = application(services, served)
+    app: ASGIApp = application(services, served)
+    if not settings.tracebacks:
+        app = Contained(app)
     return app, _lambda_handler(app, services)
 
 
-def _lambda_handler(app: Starlette, services: Services) -> LambdaHandler:
+def _lambda_handler(app: ASGIApp, services: Services) -> LambdaHandler:
     made: list[LambdaHandler] = []
 
     def handler(event: Any, context: Any) -> Any:
@@ -58,7 +61,7 @@ def _lambda_handler(app: Starlette, services: Services) -> LambdaHandler:
         if not made:
             from mangum import Mangum
 
-            made.append(Mangum(app, lifespan="off"))
+            made.append(Mangum(cast("Any", app), lifespan="off"))  # its type wants a coroutine function
         return made[0](event, context)
 
     return handler
@@ -83,7 +86,7 @@ def _loop() -> asyncio.AbstractEventLoop:
         return loop
 
 
-def entry(env: Mapping[str, str], roles: Iterable[str]) -> tuple[Starlette, LambdaHandler]:
+def entry(env: Mapping[str, str], roles: Iterable[str]) -> tuple[ASGIApp, LambdaHandler]:
     """``function``, for the modules under ``functions/``: a bad setting ends the process with one clear line."""
     try:
         return function(env, roles)

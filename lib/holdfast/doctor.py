@@ -62,23 +62,26 @@ VARIABLES: Final = (
     Variable(("VERCEL_AUTOMATION_BYPASS_SECRET",), secret=True),
     Variable(("CRON_SECRET",), _TEXT, secret=True),
     Variable(("HOLDFAST_SECRET",), _TEXT, secret=True),
+    Variable(("HOLDFAST_SECRET_PREVIOUS",), secret=True),
+    Variable(("HOLDFAST_API_KEYS",), secret=True),
     Variable(("HOLDFAST_GENERATOR",)),
     Variable(("OPENAI_API_KEY", "OPENROUTER_API_KEY"), _TEXT, secret=True),
     Variable(("OPENAI_BASE_URL",)),
     *(
         Variable((f"HOLDFAST_{name}",))
         for name in (
+            "SESSIONS", "JWKS_URL", "JWT_AUDIENCE", "JWT_ISSUER", "AUTH",
             "API", "CONTINUATION", "MODEL", "SYSTEM", "KEY_PREFIX", "RETENTION_SECONDS", "CHAT_RETENTION_SECONDS",
             "FLUSH_MS", "POLL_MS", "HEARTBEAT_SECONDS", "LEASE_SECONDS", "STALL_SECONDS", "GIVE_UP_SECONDS",
             "MAX_SECONDS", "REQUEST_TIMEOUT_SECONDS", "MAX_BODY_BYTES", "MAX_ANSWER_BYTES",
             "MAX_ANSWER_SECONDS", "MAX_ATTEMPTS", "MAX_IDLE_ATTEMPTS", "MAX_INTERRUPTIONS", "MAX_TOKENS",
-            "QSTASH_RETRIES", "LOG_LEVEL", "TRACEBACKS",
+            "QSTASH_RETRIES", "ALLOWED_ORIGINS", "LOG_LEVEL", "LOG_PROMPTS", "TRACEBACKS",
         )
     ),
 )  # fmt: skip
 
 #: Read by others than ``Settings``, so no mistake where they are set.
-_ELSEWHERE = frozenset({"HOLDFAST_URL"})
+_ELSEWHERE = frozenset({"HOLDFAST_URL", "HOLDFAST_API_KEY"})
 _GENERATOR_SECONDS = 30.0
 
 

@@ -15,6 +15,10 @@ class Unavailable(HoldfastError):
     """
 
 
+class IdentityUnavailable(Unavailable):
+    """Who is asking cannot be found out now: the hook or the provider of keys did not answer."""
+
+
 class Rejected(HoldfastError):
     """The store executed the request and said no. Which rule it broke is found by reading, not from its text."""
 

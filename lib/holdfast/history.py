@@ -13,9 +13,10 @@ from holdfast.generation import UIMessage
 from holdfast.identity import digest
 from holdfast.keys import Keys
 from holdfast.log import GRACE_MS, Log
-from holdfast.operations import Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
+from holdfast.operations import Crop, Drop, Get, GetMany, Keep, Newest, Operation, Put, Rank, Ranked, Score, Unrank
 from holdfast.records import EntryId, Error, Queued, Terminal
 from holdfast.stored import read_json
+from holdfast.titles import title_of
 
 #: Messages of a chat that are read and sent to the model, and their bytes; older ones stay in the store (rule H7).
 MAX_MESSAGES: Final = 1000
@@ -28,8 +29,15 @@ _AT_ONCE: Final = 25
 #: four bytes there. Every write is repeatable, so that nothing is lost between two requests.
 _MOST_TOGETHER: Final = 2_000_000
 
-#: What stands in the place of a message that an edit or a regeneration removed.
-_DROPPED: Final = "null"
+#: What stands in the place of a message that an edit, a regeneration or a deletion removed.
+DROPPED: Final = "null"
+
+#: The member of a chat's turns that says up to which turn the chat was deleted. It sorts behind every stream's id, so
+#: that of one turn's stream and its deletion the deletion is the newest.
+ERASED: Final = "~erased"
+
+#: Chats that an owner's list holds; the ones whose newest turn is the oldest leave it (rule J1).
+MOST_LISTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,14 @@ class History:
 
     Attributes:
         log: the store and its names.
-        chat: the chat's key.
+        owner, id: whose chat it is, and its id.
+        chat: the chat's name in keys.
         ttl_ms: how long its keys live after the newest turn, in ms.
     """
 
     log: Log
+    owner: str
+    id: str
     chat: str
     ttl_ms: int
 
@@ -81,19 +92,26 @@ class History:
 
     async def load(self) -> list[Item]:
         """The messages in order: the newest ones, as many as a request may hold (rule H7)."""
-        (ranked,) = await self.log.run(Ranked(self._keys.history(self.chat)))
+        ranked = await self.members()
         items: list[Item] = []
         left = MAX_BYTES
         for end in range(len(ranked), max(0, len(ranked) - MAX_MESSAGES), -_AT_ONCE):
             page = ranked[max(0, end - _AT_ONCE) : end]
             for (member, turn), body in zip(reversed(page), reversed(await self._bodies(page)), strict=True):
-                if body in (None, _DROPPED):
+                if body in (None, DROPPED):
                     continue
                 left -= len(body.encode())
                 if left < 0:
                     return items[::-1]
-                items.append(Item(member, turn, _parse_message(body)))
+                items.append(Item(member, turn, parse_message(body)))
         return items[::-1]
+
+    async def members(self) -> list[tuple[str, int]]:
+        """The names and turns of all messages in order, but for those that a deletion is removing (rule J5)."""
+        looks = (Ranked(self._keys.history(self.chat)), Score(self._keys.turns(self.chat), ERASED))
+        # With a write, so that the primary answers: a lagging replica would bring back what a deletion took away.
+        ranked, erased, _ = await self.log.run(*looks, Drop((self._keys.nothing,)))
+        return [(member, turn) for member, turn in ranked if turn > (erased or 0)]
 
     async def _bodies(self, ranked: list[tuple[str, int]]) -> list[str | None]:
         keys = tuple(self._keys.message(self.chat, member) for member, _ in ranked)
@@ -105,22 +123,30 @@ class History:
 
     async def renew(self, items: list[Item]) -> None:
         """Give every message a new lifetime: for a chat that goes on in another period (rule H6)."""
-        keys = [self._keys.message(self.chat, item.member) for item in items]
+        members = [item.member for item in items]
+        keys = [self._keys.message(self.chat, member) for member in (*members, *map(title_member, members[:1]))]
         if keys:
             await self.log.run(*(Keep(key, self.ttl_ms) for key in keys))
 
     async def newest_turn(self) -> Turn | None:
-        """The newest turn that was claimed."""
+        """The newest turn that was claimed, unless the chat was deleted since."""
+        return (await self.newest())[1]
+
+    async def newest(self) -> tuple[int, Turn | None]:
+        """The highest number that a turn has had, 0 without any, and that turn, unless the chat was deleted since."""
         (newest,) = await self.log.run(Newest(self._keys.turns(self.chat)))
-        return None if newest is None else await self._turn(newest[1])
+        if newest is None:
+            return 0, None
+        member, number = newest
+        return number, None if member == ERASED else await self._turn(number)
 
     async def claim(self, number: int, stream: str, identity: str) -> Turn:
         """Claim a turn for a stream (rule H2) → the claim that stands, ours or an earlier one."""
-        key = self._keys.turn(self.chat, number)
-        value = json.dumps({"stream": stream, "identity": identity})
+        key, turns = self._keys.turn(self.chat, number), self._keys.turns(self.chat)
+        place = {"owner": digest(self.owner), "chat": self.id}  # in the list, for cleanup
+        value = json.dumps({"stream": stream, "identity": identity, **place})
         _, stored = await self.log.run(Put(key, value, self.ttl_ms, "absent"), Get(key))
-        turn = _parse_turn(number, stored)
-        turns = self._keys.turns(self.chat)
+        turn = parse_turn(number, stored)
         await self.log.run(Rank(turns, turn.stream, number), Keep(turns, self.ttl_ms))
         return turn
 
@@ -131,7 +157,7 @@ class History:
 
     async def _turn(self, number: int) -> Turn | None:
         (stored,) = await self.log.run(Get(self._keys.turn(self.chat, number)))
-        return None if stored is None else _parse_turn(number, stored)
+        return None if stored is None else parse_turn(number, stored)
 
 
 def of(log: Log, queued: Queued) -> History | None:
@@ -144,7 +170,7 @@ def of(log: Log, queued: Queued) -> History | None:
 def of_chat(log: Log, owner: str, chat_id: str, retention_seconds: int) -> History:
     """A chat by its owner and id."""
     # Messages are renewed once a retention period, so each must live for two.
-    return History(log, chat_key(owner, chat_id), 2 * retention_seconds * 1000 + GRACE_MS)
+    return History(log, owner, chat_id, chat_key(owner, chat_id), 2 * retention_seconds * 1000 + GRACE_MS)
 
 
 async def enter(log: Log, queued: Queued) -> None:
@@ -207,17 +233,31 @@ async def end(log: Log, stream: str, terminal: Terminal, after: EntryId | None =
 def _entering(history: History, queued: Queued) -> list[Operation]:
     keys, chat = history.log.keys, history.chat
     due_ms = queued.at + queued.chat_retention_seconds * 1000
+    owned = keys.owned(digest(history.owner))
     operations: list[Operation] = [
         Rank(keys.chats, chat, due_ms, greater=True),
         Keep(keys.chats, history.ttl_ms),
+        Rank(owned, history.id, queued.at, greater=True),
+        Keep(owned, history.ttl_ms),
     ]
     if queued.drops:
         # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
-        operations += [Put(keys.message(chat, member), _DROPPED, history.ttl_ms) for member in queued.drops]
+        titles = [title_member(member) for member in queued.drops if member.endswith(".0")]
+        operations += [Put(keys.message(chat, member), DROPPED, history.ttl_ms) for member in (*queued.drops, *titles)]
         operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
     if queued.asks:
-        operations += _writing(history, f"{queued.turn}.0", queued.turn, queued.messages[-1])
+        member, question = f"{queued.turn}.0", queued.messages[-1]
+        operations += _writing(history, member, queued.turn, question)
+        if queued.turn == 1 or len(queued.messages) == 1:  # the chat begins with it, and may be new to the list
+            title = json.dumps(title_of(question), ensure_ascii=False)
+            operations.append(Put(keys.message(chat, title_member(member)), title, history.ttl_ms, "absent"))
+            operations.append(Crop(owned, MOST_LISTED))
     return operations
+
+
+def title_member(question: str) -> str:
+    """Where the title of a chat stands that begins with a question: beside it, since a question may hold megabytes."""
+    return f"{question.removesuffix('.0')}.t"
 
 
 def _writing(history: History, member: str, turn: int, message: UIMessage) -> list[Operation]:
@@ -231,14 +271,35 @@ def _writing(history: History, member: str, turn: int, message: UIMessage) -> li
     ]
 
 
-def _parse_turn(number: int, stored: Any) -> Turn:
+def parse_turn(number: int, stored: Any) -> Turn:
+    """A stored claim of a turn.
+
+    Raises:
+        BadRecord: it is none.
+    """
     match read_json(stored):
         case {"stream": str(stream), "identity": str(identity)}:
             return Turn(number, stream, identity)
     raise BadRecord("The chat holds a turn that is malformed.")
 
 
-def _parse_message(stored: str) -> UIMessage:
+def parse_place(stored: str) -> tuple[str, str] | None:
+    """The owner's digest and the chat's id in a stored claim of a turn; None where it is no claim or lacks them."""
+    try:
+        match read_json(stored):
+            case {"owner": str(owner), "chat": str(chat)}:
+                return owner, chat
+    except BadRecord:
+        pass
+    return None
+
+
+def parse_message(stored: str) -> UIMessage:
+    """A stored message.
+
+    Raises:
+        BadRecord: it is none.
+    """
     message = read_json(stored)
     if (
         isinstance(message, dict)

@@ -19,9 +19,14 @@ def new_stream_id(now_ms: int) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
+def is_stream_id(text: str) -> bool:
+    """Whether a text has the form of a stream id, and so can stand in a header or a log line."""
+    return _STREAM_ID.fullmatch(text) is not None
+
+
 def created_ms(stream: str) -> int | None:
     """When a stream id was made, in epoch milliseconds; None if it is not a stream id at all."""
-    if not _STREAM_ID.fullmatch(stream):
+    if not is_stream_id(stream):
         return None
     return int.from_bytes(base64.urlsafe_b64decode(stream + "==")[:_TIME_BYTES], "big")
 

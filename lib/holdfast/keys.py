@@ -33,6 +33,22 @@ class Keys:
     def idempotency(self, digest: str) -> str:
         return f"{self.prefix}:idem:{digest}"
 
+    def shares(self, stream: str) -> str:
+        """The generation of a stream's shares, once one was revoked with all others."""
+        return f"{self.prefix}:shares:{stream}"
+
+    def unshared(self, stream: str, share: str) -> str:
+        """That one share is revoked."""
+        return f"{self.prefix}:unshared:{stream}:{share}"
+
+    def link(self, digest: str) -> str:
+        """Who the device that knows this code will be."""
+        return f"{self.prefix}:link:{digest}"
+
+    def claimed(self, digest: str) -> str:
+        """That a code was used."""
+        return f"{self.prefix}:claimed:{digest}"
+
     def turns(self, chat: str) -> str:
         return f"{self.prefix}:chat:{chat}:turns"
 
@@ -44,6 +60,10 @@ class Keys:
 
     def message(self, chat: str, member: str) -> str:
         return f"{self.prefix}:chat:{chat}:message:{member}"
+
+    def owned(self, owner: str) -> str:
+        """An owner's chats by the time of their newest turn."""
+        return f"{self.prefix}:owner:{owner}:chats"
 
     @property
     def due(self) -> str:
@@ -59,3 +79,8 @@ class Keys:
     def chats(self) -> str:
         """Chats by the time at which they expire."""
         return f"{self.prefix}:chats"
+
+    @property
+    def erasing(self) -> str:
+        """Chats that are being deleted, by the time at which cleanup should see to what is left of them."""
+        return f"{self.prefix}:erasing"

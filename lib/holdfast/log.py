@@ -74,17 +74,29 @@ class Log:
             await self.clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def open(self, stream: str, queued: Queued, due_ms: int) -> None:
+    async def open(self, stream: str, queued: Queued, due_ms: int, *looks: Operation) -> Sequence[Any]:
         """Write the first entry, the log's lifetime and its place in the index, in one request (rule A1).
 
         Repeating it, with the same or another record, changes nothing: the first one stands.
+
+        Args:
+            stream: the stream's id.
+            queued: the first record.
+            due_ms: when cleanup should first look at it, in epoch milliseconds.
+            looks: reads of what stands once the log is open, in the same request.
+
+        Returns:
+            The results of ``looks``.
         """
         key, ttl_ms = self.keys.stream(stream), self.ttl_ms(queued)
         extra = (Keep(key, ttl_ms), Rank(self.keys.due, stream, due_ms), Keep(self.keys.due, ttl_ms))
         try:
-            await self._append(key, FIRST, encode(queued), extra, create=True)
+            results = await self._append(key, FIRST, encode(queued), (*extra, *looks), create=True)
         except Superseded:
-            await self.run(*extra)
+            results = await self.run(*extra, *looks)
+        if results is None and looks:  # an earlier try had landed, and what it saw is not known
+            results = await self.run(*extra, *looks)
+        return [] if results is None else results[len(extra) :]
 
     async def append(self, stream: str, id: EntryId, record: Record) -> None:
         """Add a record under an id of the caller's own attempt, exactly once (rules A2, A3).

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from holdfast.adapters.signature import BadSignature, verify
 from holdfast.errors import ApiError
 from holdfast.handlers import Handlers
+from holdfast.identity import is_stream_id
 from holdfast.publish import Verdict
 from holdfast.queue import Delivery
 
@@ -32,8 +33,15 @@ class MachineHandlers(Handlers):
         body = await self._signed(request)
         delivery = _delivery(body, request.headers)
         self._services.sigterm.install()  # again: a server sets handlers of its own when it begins to serve
+        began = self._services.clock.now_ms()
         verdict = await self._services.publisher(self._origin(request)).publish(delivery, self._deadline(request))
-        told = {"stream": delivery.stream, "verdict": verdict.value, "retried": delivery.retried}
+        told = {
+            "stream": delivery.stream if is_stream_id(delivery.stream) else "?",
+            "verdict": verdict.value,
+            "message_id": delivery.message_id,
+            "retried": delivery.retried,
+            "took_ms": self._services.clock.now_ms() - began,
+        }
         _logger.info("delivery", extra=told)
         match verdict:
             case Verdict.DONE:
@@ -52,16 +60,20 @@ class MachineHandlers(Handlers):
         """``POST /api/publish/failed``: the queue gave up on a message."""
         delivery = _failed_delivery(await self._signed(request))
         sealed = await self._services.publisher(self._origin(request)).failed(delivery)
+        stream = delivery.stream if is_stream_id(delivery.stream) else "?"
+        told = {"stream": stream, "message_id": delivery.message_id, "sealed": sealed}
+        _logger.warning("delivery_failed", extra=told)
         return JSONResponse({"sealed": sealed})
 
     async def cleanup(self, request: Request) -> Response:
         """``GET|POST /api/cleanup``: the schedule's call."""
-        secret = self._settings.cron_secret
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), secret.encode()):
+        expected = f"Bearer {self._settings.cron_secret}"
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), expected.encode()):
             await self._signed(request)
         seconds = self._seconds_left(request) * 0.8
         counts = await self._services.cleaner(self._origin(request)).run(seconds)
+        _logger.info("cleanup", extra=counts.as_json())
         return JSONResponse(counts.as_json())
 
     async def _signed(self, request: Request) -> bytes:

@@ -101,11 +101,23 @@ class Unrank:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Members by score, then by name, up to score ``high``, at most ``limit`` → list of (member, score)."""
+    """Members by score, then by name, up to score ``high``, at most ``limit`` → list of (member, score).
+
+    With ``descending`` the order is turned round, so that ``limit`` keeps the highest scores.
+    """
 
     key: str
     high: int | None = None
     limit: int | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Keep the ``most`` members with the highest scores in a ranked set, at least one → how many others there were."""
+
+    key: str
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,9 @@ class Score:
     member: str
 
 
-type Operation = Append | Range | Last | Put | Get | GetMany | Drop | Keep | Rank | Unrank | Ranked | Newest | Score
+type Operation = (
+    Append | Range | Last | Put | Get | GetMany | Drop | Keep | Rank | Unrank | Ranked | Crop | Newest | Score
+)
 
 
 class StreamLog(Protocol):

@@ -220,7 +220,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Somebody asked to stop the answer (by ``request``, or the ``next`` turn of its chat); what was written stays."""
+    """Somebody asked to stop the answer (``request``, the ``next`` turn, a ``deletion``); what was written stays."""
 
     at: int
     by: str

@@ -17,6 +17,8 @@ _ROLES: Final = ("system", "user", "assistant")
 _KNOWN: Final = frozenset({"prompt", "messages", "chat_id"})
 _CHAT_KNOWN: Final = frozenset({"id", "messages", "trigger", "messageId"})
 _TRIGGERS: Final[dict[str, Trigger]] = {"submit-message": "submit", "regenerate-message": "regenerate"}
+#: How the route ends that resumes a chat: for an id that ends so, it and the chat's own route would be one.
+_RESUMES = "/stream"
 _MAX_ID = 200
 _MAX_KEY = 255
 
@@ -78,7 +80,7 @@ def parse_start(body: bytes, owner: str, key: str | None) -> StartRequest:
         messages = [_from_text("user", _text(data["prompt"], "prompt"))]
     else:
         messages = _messages(data["messages"])
-    chat_id = None if data.get("chat_id") is None else _id(data["chat_id"], "chat_id")
+    chat_id = None if data.get("chat_id") is None else _chat_id(data["chat_id"], "chat_id")
     extra = {name: value for name, value in data.items() if name not in _KNOWN}
     return StartRequest(owner, messages, chat_id, key=_key(key), extra=extra)
 
@@ -96,15 +98,18 @@ def parse_chat(body: bytes, owner: str, key: str | None) -> StartRequest:
     target = None if data.get("messageId") is None else _id(data["messageId"], "messageId")
     extra = {name: value for name, value in data.items() if name not in _CHAT_KNOWN}
     messages = _messages(data.get("messages"))
-    return StartRequest(owner, messages, _id(data.get("id"), "id"), trigger, target, _key(key), extra)
+    return StartRequest(owner, messages, _chat_id(data.get("id"), "id"), trigger, target, _key(key), extra)
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(body, parse_constant=_refuse_constant)
+        data = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_once)
         nested = too_deep(data, DEEPEST)
         # A lone surrogate passes json.loads and can be stored nowhere.
         json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except _Repeated as error:
+        what = "The body names a field of one object twice. Send each once: which one counts differs between readers."
+        raise ApiError(400, "body_repeats_name", what) from error
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "body_not_json", "The body is not valid JSON. Send a JSON object as UTF-8.") from error
     if nested:
@@ -112,6 +117,18 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ApiError(400, "body_not_object", "The body must be a JSON object.")
     return data
+
+
+class _Repeated(Exception):
+    """An object has a name twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    # What stands in front, say a filter, may have judged the other value (RFC 8259, section 4).
+    if len(found) != len(pairs):
+        raise _Repeated
+    return found
 
 
 def _refuse_constant(name: str) -> None:
@@ -172,6 +189,14 @@ def _id(value: Any, name: str) -> str:
     if not isinstance(value, str) or not value or len(value) > _MAX_ID or not value.isprintable():
         raise _invalid(name, f"must be text of 1 to {_MAX_ID} printable characters")
     return value
+
+
+def _chat_id(value: Any, name: str) -> str:
+    id = _id(value, name)
+    if id.endswith(_RESUMES):
+        message = f"{name}: must not end in {_RESUMES}, which is a chat's route to resume by. Choose another id."
+        raise ApiError(400, "chat_id_reserved", message, extra={"field": name})
+    return id
 
 
 def _key(value: str | None) -> str | None:

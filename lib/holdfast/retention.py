@@ -6,11 +6,11 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from holdfast import history
+from holdfast import erasure, history
 from holdfast.answer import Answer
 from holdfast.errors import BadRecord, Rejected, Unavailable, Vanished
 from holdfast.log import GRACE_MS, Log, parse
-from holdfast.operations import Drop, Last, Newest, Range, Rank, Ranked, Score, Unrank
+from holdfast.operations import Drop, Get, Last, Range, Rank, Ranked, Score, Unrank
 from holdfast.records import FIRST, Begin, Entry, Queued, is_terminal
 from holdfast.rescue import Outcome, Rescuer
 
@@ -34,6 +34,8 @@ class Counts:
         streams_sealed: hopeless streams that were ended.
         streams_failed: streams that could not be read or written now; the next cleanup looks again.
         chats_deleted: chats past their retention, deleted.
+        chats_erased: deletions of chats that were left half done, finished.
+        chats_failed: such deletions that could not be finished now; tomorrow's cleanup looks again.
         complete: whether everything due was looked at, or time ran out first.
     """
 
@@ -43,6 +45,8 @@ class Counts:
     streams_sealed: int = 0
     streams_failed: int = 0
     chats_deleted: int = 0
+    chats_erased: int = 0
+    chats_failed: int = 0
     complete: bool = True
 
     def as_json(self) -> dict[str, int | bool]:
@@ -72,34 +76,22 @@ class Cleaner:
             Unavailable, Rejected: the store did not answer.
         """
         counts = Counts()
-        clock = self.log.clock
-        until = clock.monotonic() + seconds
-        now = clock.now_ms()
-        while streams := await self._due(self.log.keys.due, now):
-            for stream in streams:
-                if clock.monotonic() >= until:
-                    counts.complete = False
-                    return counts
-                await self._look(stream, counts)
-        while chats := await self._due(self.log.keys.chats, now):
-            for chat in chats:
-                if clock.monotonic() >= until:
-                    counts.complete = False
-                    return counts
-                try:
-                    counts.chats_deleted += await self._delete_chat(chat, now)
-                except (Unavailable, Rejected):
-                    # The next cleanup looks again; here it would only keep the others waiting.
-                    _logger.warning("chat_not_deleted")
-                    counts.complete = False
-                    return counts
+        now = self.log.clock.now_ms()
+        until = self.log.clock.monotonic() + seconds
+        keys = self.log.keys
+        for index, see_to in ((keys.due, self._look), (keys.erasing, self._erase), (keys.chats, self._expire)):
+            while found := await self._due(index, now):
+                for member in found:
+                    if self.log.clock.monotonic() >= until or not await see_to(member, now, counts):
+                        counts.complete = False
+                        return counts
         return counts
 
     async def _due(self, index: str, now: int) -> list[str]:
         (ranked,) = await self.log.run(Ranked(index, now, _BATCH))
         return [member for member, _ in ranked]
 
-    async def _look(self, stream: str, counts: Counts) -> None:
+    async def _look(self, stream: str, _now: int, counts: Counts) -> bool:
         counts.streams_checked += 1
         # Whatever happens below, this stream must not be the next one again: a stream that cannot be
         # handled would keep all others waiting.
@@ -109,6 +101,7 @@ class Cleaner:
         except (Unavailable, Rejected, Vanished):
             counts.streams_failed += 1
             _logger.warning("cleanup_failed", extra={"stream": stream})
+        return True
 
     async def _see_to(self, stream: str, counts: Counts) -> None:
         now, key = self.log.clock.now_ms(), self.log.keys.stream(stream)
@@ -162,16 +155,46 @@ class Cleaner:
         keys = self.log.keys
         await self.log.run(Drop((keys.stream(stream), keys.away(stream))), Unrank(keys.due, (stream,)))
 
+    async def _erase(self, chat: str, now: int, counts: Counts) -> bool:
+        """Finish a deletion that was left half done (rule J6) → True, to go on with the next one."""
+        # Whatever happens below, this chat must not be the next one again.
+        await self.log.run(Rank(self.log.keys.erasing, chat, now + GRACE_MS))
+        try:
+            await erasure.finish(self.log, chat)
+            counts.chats_erased += 1
+        except (Unavailable, Rejected, BadRecord):
+            counts.chats_failed += 1
+            _logger.warning("chat_not_erased")
+        return True
+
+    async def _expire(self, chat: str, now: int, counts: Counts) -> bool:
+        """Delete a chat that is past its retention → whether the store carried it out."""
+        try:
+            counts.chats_deleted += await self._delete_chat(chat, now)
+        except (Unavailable, Rejected):
+            # The next cleanup looks again; here it would only keep the others waiting.
+            _logger.warning("chat_not_deleted")
+            return False
+        return True
+
     async def _delete_chat(self, chat: str, now: int) -> bool:
         """Delete a chat and all that belongs to it → whether it was still due."""
         keys = self.log.keys
-        due, newest = await self.log.run(Score(keys.chats, chat), Newest(keys.turns(chat)))
+        due, turns = await self.log.run(Score(keys.chats, chat), Ranked(keys.turns(chat)))
         if due is None or due > now:
             return False  # somebody went on with it after it was listed
+        if erasure.is_unfinished(turns):
+            # Somebody is deleting it, and counts on its turns until that is done.
+            await self.log.run(Rank(keys.chats, chat, now + GRACE_MS, greater=True))
+            return False
+        newest = max((turn for _, turn in turns), default=0)
+        (claim,) = await self.log.run(Get(keys.turn(chat, newest)))
+        if claim is not None and (place := history.parse_place(claim)) is not None:
+            await self.log.run(Unrank(keys.owned(place[0]), (place[1],)))
         names = [
             name
-            for turn in range(1, (newest[1] if newest else 0) + 1)
-            for name in (keys.turn(chat, turn), keys.message(chat, f"{turn}.0"), keys.message(chat, f"{turn}.1"))
+            for turn in range(1, newest + 1)
+            for name in (keys.turn(chat, turn), *(keys.message(chat, f"{turn}.{part}") for part in "01t"))
         ]
         for first in range(0, len(names), _KEYS_AT_ONCE):
             await self.log.run(Drop(tuple(names[first : first + _KEYS_AT_ONCE])))

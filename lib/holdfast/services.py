@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from holdfast.adapters.signals import DrainOnSigterm
+from holdfast.auth import Auth
 from holdfast.budget import Budget
 from holdfast.clock import Clock, SystemClock
 from holdfast.drain import Drain
@@ -19,6 +20,8 @@ from holdfast.errors import SettingsError
 from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.keys import Keys
 from holdfast.log import Log
+from holdfast.logs import place
+from holdfast.observed import ObservedLog
 from holdfast.operations import StreamLog
 from holdfast.pace import Pace
 from holdfast.publish import Publisher
@@ -26,6 +29,7 @@ from holdfast.queue import Queue
 from holdfast.rescue import Rescuer
 from holdfast.retention import Cleaner
 from holdfast.settings import Settings
+from holdfast.shares import Shares
 from holdfast.start import Starter
 from holdfast.subscribe import Patience, Subscriber
 
@@ -57,7 +61,7 @@ class Services:
     def log(self) -> Log:
         """The protocol's verbs on the store."""
         lease_ms = round(self.settings.lease_seconds * 1000)
-        return Log(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
+        return ObservedLog(self.store, Keys(self.settings.key_prefix), self.clock, lease_ms)
 
     @cached_property
     def drain(self) -> Drain:
@@ -68,6 +72,16 @@ class Services:
     def sigterm(self) -> DrainOnSigterm:
         """What tells the process to end."""
         return DrainOnSigterm(self.drain)
+
+    @cached_property
+    def auth(self) -> Auth:
+        """Who is asking."""
+        return Auth(self.settings, self.clock)
+
+    @cached_property
+    def shares(self) -> Shares:
+        """What lets others read a stream."""
+        return Shares(self.log, self.settings.secret, self.settings.longest_reading_seconds)
 
     @cached_property
     def generate(self) -> Generator:
@@ -121,9 +135,7 @@ class Services:
         if self.settings.tracebacks:
             traceback.print_exception(error, file=sys.stderr)
             return
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
-        _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": where})
+        _logger.error("generator_failed", extra={"exception": type(error).__name__, "where": place(error)})
 
 
 def build(settings: Settings) -> Services:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from holdfast.errors import SettingsError
+from holdfast.origins import origin_of
 
 #: The functions a process serves; each needs only some of the settings.
 ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
@@ -15,6 +18,7 @@ ROLES = frozenset({"start", "publish", "subscribe", "cleanup"})
 _NEEDS_QUEUE = frozenset({"start", "publish", "subscribe", "cleanup"})
 _CONTINUATIONS = ("auto", "prefill", "prefix", "continue_final_message", "instruct")
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_API_KEY = re.compile(r"(?P<name>[A-Za-z0-9_.@-]{1,64}):(?P<key>[!-+\--~]{16,200})", re.ASCII)
 _GENERATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -36,6 +40,13 @@ class Settings:
     protection_bypass: str = ""
     cron_secret: str = ""
     secret: str = ""
+    secret_previous: str = ""
+    api_keys: tuple[tuple[str, str], ...] = ()
+    sessions: bool = True
+    jwks_url: str = ""
+    jwt_audience: str = ""
+    jwt_issuer: str = ""
+    auth: str = ""
     generator: str = ""
     openai_api_key: str = ""
     openai_base_url: str = ""
@@ -61,8 +72,15 @@ class Settings:
     max_idle_attempts: int = 6
     max_interruptions: int = 50
     max_tokens: int = 5_000_000
+    allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
+    log_prompts: bool = False
     tracebacks: bool = False
+
+    @property
+    def longest_reading_seconds(self) -> int:
+        """How long after its start a stream can be read: through the longest answer, and its retention."""
+        return math.ceil(self.max_answer_seconds) + self.retention_seconds
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], roles: frozenset[str] = ROLES) -> Settings:
@@ -99,6 +117,13 @@ class Settings:
             protection_bypass=read.text("VERCEL_AUTOMATION_BYPASS_SECRET"),
             cron_secret=read.long_secret("CRON_SECRET") if "cleanup" in roles else "",
             secret=read.long_secret("HOLDFAST_SECRET"),
+            secret_previous=read.long_secret("HOLDFAST_SECRET_PREVIOUS", optional=True),
+            api_keys=read.api_keys(),
+            sessions=read.choice("HOLDFAST_SESSIONS", ("0", "1"), "1") == "1",
+            jwks_url=read.jwks_url(),
+            jwt_audience=read.text("HOLDFAST_JWT_AUDIENCE"),
+            jwt_issuer=read.text("HOLDFAST_JWT_ISSUER"),
+            auth=read.matching("HOLDFAST_AUTH", _GENERATOR, "package.module:function"),
             generator=generator,
             openai_api_key=api_key,
             openai_base_url=base_url,
@@ -124,6 +149,8 @@ class Settings:
             max_idle_attempts=read.number("HOLDFAST_MAX_IDLE_ATTEMPTS", int, 6, low=1, high=1_000),
             max_interruptions=read.number("HOLDFAST_MAX_INTERRUPTIONS", int, 50, low=0, high=100_000),
             max_tokens=read.number("HOLDFAST_MAX_TOKENS", int, 5_000_000, low=1, high=10**12),
+            allowed_origins=read.origins("HOLDFAST_ALLOWED_ORIGINS"),
+            log_prompts=read.choice("HOLDFAST_LOG_PROMPTS", ("0", "1"), "0") == "1",
             tracebacks=read.choice("HOLDFAST_TRACEBACKS", ("0", "1"), "0") == "1",
             log_level=read.choice("HOLDFAST_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"),
         )
@@ -168,10 +195,54 @@ class _Reader:
         host = self.text("VERCEL_PROJECT_PRODUCTION_URL")
         return f"https://{host}" if host else ""
 
-    def long_secret(self, name: str) -> str:
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = []
+        for text in filter(None, (each.strip() for each in self.text(name).split(","))):
+            origin = origin_of(text)
+            # A path would be taken for a limit, and there is none.
+            if origin is None or urlsplit(text).path not in {"", "/"} or {"?", "#"} & set(text):
+                raise SettingsError(f"{name} must be origins such as https://app.example.com, separated by commas.")
+            found.append(origin)
+        return tuple(found)
+
+    def long_secret(self, name: str, *, optional: bool = False) -> str:
+        value = self.text(name)
+        if not value and optional:
+            return ""
         value = self.required(name)
         if len(value) < 16:
             raise SettingsError(f"{name} must have at least 16 characters; make one with: openssl rand -hex 32")
+        return value
+
+    def api_keys(self) -> tuple[tuple[str, str], ...]:
+        found: list[tuple[str, str]] = []
+        for number, item in enumerate(self.text("HOLDFAST_API_KEYS").replace(",", " ").split(), 1):
+            match = _API_KEY.fullmatch(item)
+            if match is None:
+                raise SettingsError(
+                    f"HOLDFAST_API_KEYS: item {number} must have the form name:key, the key of at least 16 characters; "
+                    "make one with: openssl rand -hex 32"
+                )
+            if match["key"] in [key for _, key in found]:
+                raise SettingsError(f"HOLDFAST_API_KEYS: the key of item {number} stands there twice.")
+            found.append((match["name"], match["key"]))
+        return tuple(found)
+
+    def jwks_url(self) -> str:
+        value = self.text("HOLDFAST_JWKS_URL")
+        if not value:
+            return ""
+        parts = urlsplit(self.checked_url(value, "HOLDFAST_JWKS_URL"))
+        # Whoever can change the keys on their way can be anybody.
+        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            raise SettingsError("HOLDFAST_JWKS_URL must be an https URL.")
+        if self.text("HOLDFAST_AUTH"):
+            raise SettingsError("HOLDFAST_JWKS_URL has no effect beside HOLDFAST_AUTH, which decides alone. Set one.")
+        if importlib.util.find_spec("cryptography") is None:
+            raise SettingsError(
+                "HOLDFAST_JWKS_URL needs the package cryptography. Put pyjwt[crypto] in the place of pyjwt in "
+                "pyproject.toml's dependencies and run make lock, or install holdfast[jwks]."
+            )
         return value
 
     def model(self) -> tuple[str, str]:

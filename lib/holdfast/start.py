@@ -15,12 +15,12 @@ from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.history import History, Turn
 from holdfast.identity import created_ms, digest, message_id, new_stream_id
 from holdfast.log import GRACE_MS, Log
-from holdfast.operations import Drop, Get, Put, Unrank
+from holdfast.operations import Drop, Get, Put, Score, Unrank
 from holdfast.queue import Queue
 from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
 from holdfast.requests import StartRequest
 from holdfast.stored import read_json
-from holdfast.turns import Plan, plan_turn
+from holdfast.turns import Plan, busy, deleted, plan_turn
 
 _logger = logging.getLogger("holdfast")
 
@@ -68,11 +68,14 @@ class Starter:
         """Open a log for a request and enqueue it, or join the one that answers it already.
 
         Raises:
-            ApiError: 409 another answer of the chat is live, 422 the key was used for another request,
+            ApiError: 409 another answer of the chat is live, or it was deleted just now, 422 the key was used for
+                another request,
                 503 the store or the queue did not answer; then nothing is left behind.
         """
         try:
             return await self._start(request)
+        except Vanished as error:
+            raise deleted() from error  # with the answer that was to be stopped before this one
         except (Unavailable, Rejected) as error:
             raise ApiError(
                 503, "store_unavailable", "The store did not answer. Nothing was started; try again.", retry_after=2
@@ -128,7 +131,11 @@ class Starter:
             raise ApiError(413, "conversation_too_large", what)
         try:
             # No later than the retention: a short one would otherwise only begin to count with the first look.
-            await self.log.open(plan.stream, queued, now + min(_FIRST_LOOK_MS, self.retention_seconds * 1000))
+            due = now + min(_FIRST_LOOK_MS, self.retention_seconds * 1000)
+            erased = await self.log.open(plan.stream, queued, due, *self._looks(queued))
+            if max((turn or 0 for turn in erased), default=0) >= max(plan.turn, 1):
+                await self._roll_back(request, queued, plan)
+                raise deleted()
             await self._enqueue(plan.stream)
         except (Unavailable, Rejected) as error:
             # The store may be what fails: the client has waited long enough for it.
@@ -146,6 +153,11 @@ class Starter:
             # The answer is on its way: whoever ends it brings its question into the history as well.
             _logger.warning("history_not_entered", extra={"stream": plan.stream})
         return Started(plan.stream, created=True)
+
+    def _looks(self, queued: Queued) -> list[Score]:
+        """Whether the chat was deleted, as seen with the log open: later, the deletion sees the log (rule J4)."""
+        chat = history.of(self.log, queued)
+        return [] if chat is None else [Score(self.log.keys.turns(chat.chat), history.ERASED)]
 
     async def _has_begun(self, stream: str) -> bool:
         """Whether the queue delivers the message, though its own answer to the start was lost."""
@@ -239,11 +251,11 @@ class Starter:
 
     async def _in_chat(self, request: StartRequest, chat: History, stream: str) -> Plan | Started:
         """Find the turn of this request: a new one, claimed, or one that is there already."""
-        newest = await chat.newest_turn()
+        highest, newest = await chat.newest()
         for _ in range(_MOST_RACES):
-            number = 1
+            number = highest + 1
             if newest is not None:
-                joined = await self._beside(request, newest)
+                joined = await self._beside(request, chat, newest)
                 if joined is not None:
                     return joined
                 last = await self.log.last(newest.stream)
@@ -261,13 +273,13 @@ class Starter:
             newest = claimed  # somebody else was faster: look at theirs
         raise ApiError(503, "chat_contended", "Too many starts at once in this chat. Try again.", retry_after=1)
 
-    async def _beside(self, request: StartRequest, newest: Turn) -> Started | None:
+    async def _beside(self, request: StartRequest, chat: History, newest: Turn) -> Started | None:
         """What the newest turn means for this request: join it, wait for it, or go on after it (rule H3)."""
         last = await self.log.last(newest.stream)
         same = newest.identity == request.turn_identity
         if last is None:
             if not same and self._is_starting(newest):
-                raise _busy(newest.stream)
+                raise deleted() if await chat.newest_turn() is None else busy(newest.stream)
             return None
         if is_terminal(last.record):
             await self._settle(newest)
@@ -283,7 +295,7 @@ class Starter:
             # Its reader has the partial answer and moved on: nobody will read the rest.
             await history.end(self.log, newest.stream, Stop(at=self.log.clock.now_ms(), by="next"))
             return None
-        raise _busy(newest.stream)
+        raise busy(newest.stream)
 
     async def _settle(self, turn: Turn) -> None:
         """Bring an ended turn into the history if its writer died before it did."""
@@ -302,12 +314,3 @@ class Starter:
 def _taken_back(last: Entry) -> bool:
     """Whether a log was sealed by its own start, which then died before it deleted it."""
     return isinstance(last.record, Error) and last.record.by == "start"
-
-
-def _busy(stream: str) -> ApiError:
-    return ApiError(
-        409,
-        "chat_busy",
-        f"Another answer of this chat is being written: stream {stream}. Read it, wait for its end, or stop it.",
-        extra={"stream": stream},
-    )

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast import shares
+from holdfast.access import Access, owner_in, owner_of
 from holdfast.endings import ending_chunk
-from holdfast.errors import ApiError, LogGap
+from holdfast.errors import ApiError, BadRecord, LogGap
 from holdfast.generation import Part
 from holdfast.identity import created_ms
 from holdfast.log import Log, parse
@@ -55,6 +57,7 @@ class Patience:
         heartbeat: silence after which the connection gets a sign of life.
         unknown: how long a young, unknown stream is looked for.
         gap: how long a missing entry is looked for.
+        refusal: the grain of the time that a refusal takes, so that it does not tell whether something was found.
     """
 
     poll: float = 0.15
@@ -62,6 +65,7 @@ class Patience:
     heartbeat: float = 15.0
     unknown: float = 3.0
     gap: float = 3.0
+    refusal: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,14 @@ class Subscriber:
     patience: Patience
     retention_ms: int
 
-    async def open(self, stream: str, cursor: Cursor | None = None) -> Reading:
+    async def open(self, stream: str, access: Access, cursor: Cursor | None = None) -> Reading:
         """Find a stream and what follows a cursor.
+
+        What is not the asker's is not found: nothing tells it from what never was, neither the answer nor its time.
 
         Args:
             stream: the stream's id.
+            access: what the asker has shown.
             cursor: where the reader stands; None for the beginning.
 
         Raises:
@@ -93,38 +100,63 @@ class Subscriber:
             BadRecord: the log holds what this version cannot read.
         """
         born = created_ms(stream)
-        if born is None:
+        if born is None or access.is_nobody:
             raise unknown_stream()
         clock = self.log.clock
-        give_up = clock.monotonic() + self.patience.unknown
-        while not (entries := await self._ends(stream, cursor, fresh=False)):
-            age_ms = clock.now_ms() - born
-            if age_ms > self.retention_ms:
-                raise ApiError(410, "stream_expired", "This answer was deleted after its retention. Start a new one.")
-            # A replica may lag behind the start, and a 404 would end an EventSource for good.
-            if not 0 <= age_ms <= _YOUNG_MS or clock.monotonic() >= give_up:
+        age_ms = clock.now_ms() - born
+        # A replica may lag behind the start, and a 404 would end an EventSource for good.
+        give_up = clock.monotonic() + (self.patience.unknown if 0 <= age_ms <= _YOUNG_MS else 0)
+        while not (entries := await self._ends(stream, access, cursor, fresh=False)):
+            if clock.monotonic() >= give_up:
+                await self._conceal(give_up)
+                if age_ms > self.retention_ms:
+                    # Told by the id alone, so that it is no sign of there having been a stream.
+                    what = "This answer was deleted after its retention. Start a new one."
+                    raise ApiError(410, "stream_expired", what)
                 raise unknown_stream()
             await clock.sleep(self.patience.poll)
         if cursor is not None and cursor.entry not in {entry.id for entry in entries}:
             # Only a lagging replica may be behind a cursor: the primary decides.
-            entries = await self._ends(stream, cursor, fresh=True)
-        if cursor is not None and not (entries and _gave(entries[-1], cursor)):
+            entries = await self._ends(stream, access, cursor, fresh=True)
+            if not entries:
+                raise unknown_stream()  # deleted meanwhile, or the share was revoked
+        if cursor is not None and not _gave(entries[-1], cursor):
             raise ApiError(400, "cursor_unknown", "This stream never gave this cursor: it belongs to another one.")
         queued = entries[0].record
         if not isinstance(queued, Queued):
             raise unknown_stream()
         return Reading(self, stream, queued, cursor, entries if cursor is None else entries[1:])
 
-    async def _ends(self, stream: str, cursor: Cursor | None, *, fresh: bool) -> list[Entry]:
-        """The first entry, and the first one from the cursor's on; nothing where there is no such log."""
+    async def _conceal(self, give_up: float) -> None:
+        """Wait until the time since ``give_up`` is a multiple of the grain: a found log takes longer to read."""
+        clock, grain = self.log.clock, self.patience.refusal
+        spent = clock.monotonic() - give_up
+        await clock.sleep(grain - spent % grain)
+
+    async def _ends(self, stream: str, access: Access, cursor: Cursor | None, *, fresh: bool) -> list[Entry]:
+        """The first entry, and the first one from the cursor's on; nothing where there is no such log for the asker."""
         key = self.log.keys.stream(stream)
         wanted: list[Operation] = [Range(key, FIRST, limit=1)]
         if cursor is not None:
             wanted.append(Range(key, cursor.entry, limit=1))
+        pages = len(wanted)
+        share = access.share
+        if share is not None:
+            wanted.append(shares.look(self.log.keys, stream, share))
         if fresh:
             wanted.append(Drop((self.log.keys.nothing,)))  # a write, so that the primary answers
         found = await self.log.run(*wanted)
-        return parse([entry for page in found[: 1 if cursor is None else 2] for entry in page])
+        raw = [entry for page in found[:pages] for entry in page]
+        if not found[0]:
+            return []
+        revoked = share is not None and shares.is_revoked(share, found[pages])
+        try:
+            entries = parse(raw)
+        except BadRecord:
+            if access.opens(owner_in(raw[0][1]), revoked=revoked):
+                raise
+            return []
+        return entries if access.opens(owner_of(entries[0]), revoked=revoked) else []
 
 
 class Reading:
@@ -271,4 +303,8 @@ def _gave(entry: Entry, cursor: Cursor) -> bool:
 
 def unknown_stream() -> ApiError:
     """404: no such stream, or not yours, which nobody can tell apart."""
-    return ApiError(404, "stream_unknown", "There is no such stream. Check the id, or start a new answer.")
+    what = (
+        "There is no such stream, or it is not yours. Check the id, and send what it was started with: the session's "
+        "cookie or the API key; its read token lets you read it."
+    )
+    return ApiError(404, "stream_unknown", what)

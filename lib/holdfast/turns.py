@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.errors import ApiError
 from holdfast.generation import UIMessage
 from holdfast.history import Item
 from holdfast.requests import StartRequest
@@ -82,3 +83,19 @@ def _before_answer(request: StartRequest, items: list[Item]) -> list[Item]:
     while end and items[end - 1].message["role"] != "user":
         end -= 1
     return items[:end]
+
+
+def busy(stream: str) -> ApiError:
+    """409: the chat's answer that is being written has to end first (rule H3)."""
+    return ApiError(
+        409,
+        "chat_busy",
+        f"Another answer of this chat is being written: stream {stream}. Read it, wait for its end, or stop it.",
+        extra={"stream": stream},
+    )
+
+
+def deleted() -> ApiError:
+    """409: the chat was deleted under a start, which would otherwise answer without the history it counts on."""
+    message = "This chat was deleted while the answer was being started. Send the message again to begin a new chat."
+    return ApiError(409, "chat_deleted", message)

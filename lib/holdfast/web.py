@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from holdfast.chat_handlers import ChatHandlers
 from holdfast.client_handlers import ClientHandlers
-from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
+from holdfast.errors import ApiError, BadRecord, IdentityUnavailable, Rejected, Unavailable, Vanished
+from holdfast.guard import Guard
 from holdfast.machine_handlers import MachineHandlers
+from holdfast.openapi import document
+from holdfast.replies import refuse
 from holdfast.services import Services
+from holdfast.session_handlers import SessionHandlers
+from holdfast.share_handlers import ShareHandlers
 from holdfast.subscribe import unknown_stream
-
-_logger = logging.getLogger("holdfast")
-
-#: QStash's status for a message that no retry can mend; it counts only with its header.
-_NEVER_AGAIN: Final = 489
 
 type _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -33,16 +34,27 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
         services: the verbs.
         roles: which functions the process serves: start, subscribe, publish, cleanup.
     """
-    client, machine = ClientHandlers(services), MachineHandlers(services)
+    if roles & {"start", "subscribe"}:
+        _ = services.auth  # a hook that leads nowhere should stop the start, not the first request
+    client, chats, machine = ClientHandlers(services), ChatHandlers(services), MachineHandlers(services)
+    session, share = SessionHandlers(services), ShareHandlers(services)
     table: list[tuple[str, str, _Handler, list[str]]] = [
         ("start", "/", client.page, ["GET"]),
+        ("start", "/api/openapi.json", _contract, ["GET"]),
         ("start", "/api/streams", client.start_stream, ["POST"]),
         ("start", "/api/streams/{id}/stop", client.stop, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.share, ["POST"]),
+        ("start", "/api/streams/{id}/share", share.revoke, ["DELETE"]),
+        ("start", "/api/session", session.begin, ["POST"]),
+        ("start", "/api/session/link", session.link, ["POST"]),
+        ("start", "/api/session/claim", session.claim, ["POST"]),
         ("start", "/api/chat", client.start_chat, ["POST"]),
+        ("start", "/api/chat/{id:path}", chats.delete_chat, ["DELETE"]),
         ("subscribe", "/api/streams/{id}/status", client.status, ["GET"]),
         ("subscribe", "/api/streams/{id}", client.read_stream, ["GET"]),
         ("subscribe", "/api/chat/{id:path}/stream", client.resume_chat, ["GET"]),
         ("subscribe", "/api/chat/{id:path}", client.read_chat, ["GET"]),
+        ("subscribe", "/api/chats", chats.list_chats, ["GET"]),
         ("publish", "/api/publish", machine.publish, ["POST"]),
         ("publish", "/api/publish/failed", machine.publish_failed, ["POST"]),
         ("cleanup", "/api/cleanup", machine.cleanup, ["GET", "POST"]),
@@ -50,15 +62,18 @@ def application(services: Services, roles: frozenset[str]) -> Starlette:
     served = [Route(path, handler, methods=methods) for role, path, handler, methods in table if role in roles]
     handlers: dict[Any, Any] = {
         ApiError: _api_error,
+        IdentityUnavailable: _identity_unavailable,
         Unavailable: _unavailable,
         Rejected: _unavailable,
         BadRecord: _unreadable,
         Vanished: _vanished,
         HTTPException: _http_error,
         ClientDisconnect: _gone,
-        Exception: _unforeseen,
     }
-    app = Starlette(routes=[*served, Route("/healthz", _health)], exception_handlers=handlers)
+    settings = services.settings
+    guard = Middleware(Guard, allowed=settings.allowed_origins, public_url=settings.public_url)
+    routes = [*served, Route("/healthz", _health)]
+    app = Starlette(routes=routes, exception_handlers=handlers, middleware=[guard])
     # A redirect to the path without its last slash would lead to whatever host the request itself names.
     app.router.redirect_slashes = False
     return app
@@ -69,46 +84,43 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-def _answer(error: ApiError) -> Response:
-    body = {"error": {"code": error.code, "message": error.message, **error.extra}}
-    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-    if error.status == _NEVER_AGAIN:
-        headers["upstash-nonretryable-error"] = "true"
-    return JSONResponse(body, error.status, headers)
+async def _contract(_request: Request) -> Response:
+    """``GET /api/openapi.json``: every route, for tools."""
+    return JSONResponse(document())
 
 
-async def _api_error(_request: Request, error: ApiError) -> Response:
-    return _answer(error)
+async def _api_error(request: Request, error: ApiError) -> Response:
+    return refuse(request.scope, error)
 
 
-async def _unavailable(_request: Request, _error: Exception) -> Response:
-    return _answer(ApiError(503, "store_unavailable", "The store did not answer. Try again.", retry_after=2))
+async def _unavailable(request: Request, _error: Exception) -> Response:
+    message = "The store did not answer. Try again."
+    return refuse(request.scope, ApiError(503, "store_unavailable", message, retry_after=2))
 
 
-async def _unreadable(_request: Request, error: Exception) -> Response:
-    return _answer(ApiError(501, "stream_unreadable", str(error)))
+async def _identity_unavailable(request: Request, _error: Exception) -> Response:
+    message = "Who you are could not be found out: what decides it did not answer. Try again."
+    return refuse(request.scope, ApiError(503, "auth_unavailable", message, retry_after=2))
 
 
-async def _vanished(_request: Request, _error: Exception) -> Response:
-    return _answer(unknown_stream())
+async def _unreadable(request: Request, error: Exception) -> Response:
+    return refuse(request.scope, ApiError(501, "stream_unreadable", str(error)))
+
+
+async def _vanished(request: Request, _error: Exception) -> Response:
+    return refuse(request.scope, unknown_stream())
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)  # nobody is there to read it
 
 
-async def _http_error(_request: Request, error: HTTPException) -> Response:
+async def _http_error(request: Request, error: HTTPException) -> Response:
     messages = {
         404: ("route_unknown", "There is no such route. See docs/protocol.md for the list."),
         405: ("method_not_allowed", "This route does not take this method."),
     }
     code, message = messages.get(error.status_code, ("http_error", "The request was not understood."))
-    response = _answer(ApiError(error.status_code, code, message))
+    response = refuse(request.scope, ApiError(error.status_code, code, message))
     response.headers.update(error.headers or {})
     return response
-
-
-async def _unforeseen(_request: Request, error: Exception) -> Response:
-    _logger.error("unforeseen_error", extra={"exception": type(error).__name__})
-    message = "Something unforeseen went wrong; the log of the function says what."
-    return _answer(ApiError(500, "internal_error", message))

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from holdfast.access import Access
 from holdfast.adapters.memory import MemoryLog
 from holdfast.adapters.upstash import _command
 from holdfast.errors import Rejected
@@ -92,7 +93,7 @@ class Measured(Stage):
 
     async def replayed(self) -> list[Part]:
         """The chunks that a reader gets, each once and under growing cursors."""
-        reading = await self.subscriber().open(self.stream)
+        reading = await self.subscriber().open(self.stream, Access("me"))
         frames = [frame async for frame in reading.frames(600) if isinstance(frame, Frame)]
         assert frames[-1].chunk is None, "no end"
         assert all(a.cursor < b.cursor for a, b in itertools.pairwise(frames))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from holdfast.access import Access
 from holdfast.log import Log
 from holdfast.operations import Append
 from holdfast.publish import Verdict
@@ -80,7 +81,7 @@ async def _watched(readers: int) -> tuple[int, int, int]:
     """Let so many readers follow one answer with long silences → writes, messages of the queue, frames read."""
     stage = Measured()
     await stage.open()
-    reading = [await stage.subscriber().open(stage.stream) for _ in range(readers)]
+    reading = [await stage.subscriber().open(stage.stream, Access("me")) for _ in range(readers)]
 
     async def read(number: int) -> int:
         return len([frame async for frame in reading[number].frames(120) if isinstance(frame, Frame)])
@@ -112,7 +113,7 @@ async def test_readers_of_a_stalled_answer_ask_once() -> None:
     await asyncio.sleep(30 - stage.clock.now_ms() / 1000 % 30)
 
     async def read() -> None:
-        reading = await stage.subscriber().open(stage.stream)
+        reading = await stage.subscriber().open(stage.stream, Access("me"))
         async for _ in reading.frames(28):
             pass
 

@@ -14,16 +14,20 @@ from holdfast.web import application
 from tests.bounds.metering import Metered
 from tests.clocks import virtual
 from tests.fuzz.app import App
+from tests.owner import AUTH, OWNER
 
 #: Entries of the log, and characters of each: eight pages of 2.5 MB.
 ENTRIES, SIZE = 2_048, 10_000
 PAGE_BYTES = 256 * (SIZE + 200)
 
 
+_HEADERS = [(b"host", b"x"), (b"authorization", AUTH["authorization"].encode())]
+
+
 async def _filled(app: App) -> str:
     stream, now, log = app.stream_id(), app.clock.now_ms(), app.services.log
     message: Any = {"role": "user", "parts": [{"type": "text", "text": "Why?"}]}
-    await log.open(stream, Queued(at=now, owner="anyone", message_id="m", messages=[message]), now)
+    await log.open(stream, Queued(at=now, owner=OWNER, message_id="m", messages=[message]), now)
     await log.claim(stream, 1, Begin(at=now, owner="n", message="m1", retried=0), 10**8)
     for number in range(ENTRIES):
         delta = {"type": "text-delta", "id": "a", "delta": f"{number:05}" + "x" * (SIZE - 5)}
@@ -54,7 +58,7 @@ class _Client:
         scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "GET",
             "scheme": "https", "path": self._path, "raw_path": self._path.encode(), "root_path": "",
-            "query_string": b"", "headers": [(b"host", b"x")], "client": ("127.0.0.1", 1), "server": ("x", 443),
+            "query_string": b"", "headers": _HEADERS, "client": ("127.0.0.1", 1), "server": ("x", 443),
         }  # fmt: skip
         await self._app(scope, self._receive, self._send)
 

@@ -14,6 +14,7 @@ from tests.bounds.agents import BLOCK
 from tests.e2e.reading import parse, text_of
 from tests.e2e.system import System
 from tests.http.refusals import refused
+from tests.owner import API_KEY
 
 #: Entries of a log that no answer reaches, and characters of each: twelve pages of 2.5 MB.
 ENTRIES, SIZE = 3_072, 10_000
@@ -54,7 +55,7 @@ def test_readers_that_stand_still_do_not_make_the_process_grow(system: System) -
     clients = [connect(system) for _ in range(10)]
     try:
         for client in clients:
-            client.sendall(f"GET {url} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            client.sendall(f"GET {url} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {API_KEY}\r\n\r\n".encode())
             assert client.recv(12) == b"HTTP/1.1 200"
         # Another reader gets everything meanwhile: time enough for the others' buffers to fill.
         asked = _pages_of(system, lambda: (system.http.get(url), system.http.get(url)))

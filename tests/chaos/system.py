@@ -17,6 +17,7 @@ from standins.plan import QSTASH_TOKEN, REDIS_TOKEN, SIGNING_KEYS
 from tests.chaos.plan import RETRIES, SETTINGS, Options, dice
 from tests.chaos.switch import Backend, Switch
 from tests.e2e.system import Functions, Standins, bare_environment
+from tests.owner import API_KEYS, AUTH
 from tests.processes import served
 
 #: The chance that a connection of a reader is cut by its network.
@@ -87,7 +88,7 @@ async def running(options: Options, settings: Mapping[str, str] | None = None) -
                 await asyncio.to_thread(each.wait_ready)
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
             timeout = httpx.Timeout(None, connect=20)
-            async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=timeout) as http:
+            async with httpx.AsyncClient(headers=AUTH, trust_env=False, limits=limits, timeout=timeout) as http:
                 await _schedule_cleanup(at, switch.url)
                 yield System(at, functions, switch, http)
         finally:
@@ -117,6 +118,7 @@ def _environment(at: Standins, url: str, settings: Mapping[str, str]) -> dict[st
         "HOLDFAST_PUBLIC_URL": url,
         "HOLDFAST_KEY_PREFIX": _PREFIX,
         "HOLDFAST_SECRET": "secret-of-the-tests",
+        "HOLDFAST_API_KEYS": API_KEYS,
         "CRON_SECRET": "secret-of-the-schedule",
         **settings,
     }

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HOST = "127.0.0.1"
+#: The session that the server gives.
+COOKIE = "holdfast_session=v1.session-of-the-tests"
 type Part = dict[str, Any]
 
 
@@ -133,7 +135,7 @@ class Refuse:
 
 
 class FakeHoldfast:
-    """One answer under the contract: start, read with a cursor, stop, status.
+    """One answer under the contract: session, start, read with a cursor, stop, status.
 
     Args:
         chunks: the parts of the answer, its ending included.
@@ -163,6 +165,8 @@ class FakeHoldfast:
     def __call__(self, request: Request, wire: Wire) -> None:
         self.requests.append(request)
         match request.method, request.path.partition("?")[0].rpartition("/")[2]:
+            case "POST", "session":
+                wire.reply(200, {"owner_kind": "session"}, {"set-cookie": f"{COOKIE}; Path=/; HttpOnly"})
             case "POST", "streams":
                 self._start(request, wire)
             case "POST", "stop":

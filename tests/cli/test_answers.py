@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
-from tests.cli.scripted import HOST, FakeHoldfast, Refuse, Serve, Wire, serving, text_answer
+from tests.cli.scripted import COOKIE, HOST, FakeHoldfast, Refuse, Serve, Wire, serving, text_answer
 from tests.processes import ROOT
 
 TOKEN = "read-token-of-this-stream"
@@ -73,7 +73,7 @@ def test_a_start_whose_answer_was_lost_is_sent_again_under_the_same_key(capsys: 
     with serving(fake) as base:
         assert main(["ask", "Why?", "--url", base]) == 0
         assert len(fake.starts) == 1
-        assert len([each for each in fake.requests if each.method == "POST"]) == 3
+        assert len([each for each in fake.requests if each.path.endswith("/streams")]) == 3
         assert main(["ask", "Why?", "--url", base]) == 0
     assert len(fake.starts) == 2
     assert capsys.readouterr().out == f"{TEXT}\n" * 2
@@ -212,9 +212,55 @@ def test_a_started_stream_is_remembered_privately(state_home: Path, capsys: pyte
         assert main(["stop", fake.id]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-2:] == [f"{fake.id} was stopped.", f"{fake.id} had ended before: stopped."]
-    later = fake.requests[1:]
-    assert [each.headers.get("authorization") for each in later] == [f"Bearer {TOKEN}"] * 6
-    assert "authorization" not in fake.requests[0].headers
+    begun, started, *later = fake.requests
+    assert [each.headers.get("authorization") for each in later] == [*[f"Bearer {TOKEN}"] * 4, None, None]
+    # The token only reads; stopping is for the session that started.
+    cookies = [each.headers.get("cookie") for each in (begun, started, *later)]
+    assert cookies == [None, COOKIE, COOKIE, None, None, None, COOKIE, COOKIE]
+    assert stat.S_IMODE(file.with_name("sessions.json").stat().st_mode) == 0o600
+    assert "authorization" not in begun.headers | started.headers
+
+
+def test_an_api_key_is_shown_to_its_own_server_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key there is no session; and a stream that was started elsewhere is asked for without the key."""
+    here, there = FakeHoldfast(ANSWER), FakeHoldfast(ANSWER)
+    monkeypatch.setenv("HOLDFAST_API_KEY", "key-of-here")
+    with serving(here) as base, serving(there) as other:
+        monkeypatch.setenv("HOLDFAST_URL", base)
+        assert main(["ask", "Why?"]) == 0
+        assert main(["stop", here.id]) == 0
+        monkeypatch.setenv("HOLDFAST_URL", other)
+        assert main(["stop", here.id]) == 0
+        assert main(["status", here.id, "--url", other, "--api-key", "key-of-there"]) == 0
+    assert capsys.readouterr().err == ""
+    shown = [each.headers.get("authorization") for each in here.requests]
+    assert shown == ["Bearer key-of-here"] * 3 + [None]
+    assert [each.headers.get("authorization") for each in there.requests] == ["Bearer key-of-there"]
+    assert not [each for each in here.requests if each.path.endswith("/session")]
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
+def test_an_api_key_that_no_header_can_carry(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused before anything is sent, and not printed."""
+    assert main(["ask", "Why?", "--api-key", key]) == 2
+    assert key not in (err := capsys.readouterr().err)
+    assert "API key" in err
+
+
+def test_a_session_is_kept_for_the_next_question(state_home: Path) -> None:
+    """So that all of a user's chats are one owner's; a session file that is broken is replaced."""
+    fake = FakeHoldfast(ANSWER)
+    file = state_home / "holdfast" / "sessions.json"
+    with serving(fake) as base:
+        assert main(["ask", "Why?", "--url", base]) == 0
+        assert main(["ask", "And then?", "--url", base]) == 0
+        file.write_text("{broken")
+        assert main(["ask", "And now?", "--url", base]) == 0
+    begun = [each.headers.get("cookie") for each in fake.requests if each.path == "/api/session"]
+    assert begun == [None, COOKIE, None]
+    assert json.loads(file.read_text())["sessions"] == {base: COOKIE}
 
 
 def test_a_token_goes_to_no_other_server(capsys: pytest.CaptureFixture[str]) -> None:

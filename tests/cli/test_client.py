@@ -320,6 +320,19 @@ async def test_leaving_the_loop_closes_the_connection_but_not_the_caller_s_clien
 
 
 @pytest.mark.asyncio
+async def test_a_token_goes_with_every_request() -> None:
+    """As a bearer, which stands in no log, and not in the URL; other headers stay."""
+    fake = FakeHoldfast(text_answer("a", "b"), Serve(3))
+    with serving(fake) as base:
+        text = await final_text(f"{base}/x", token="hfr_1", headers={"x-own": "1"}, clock=ManualClock())
+    assert text == "ab"
+    assert [(each.headers["authorization"], each.headers["x-own"]) for each in fake.requests] == [
+        ("Bearer hfr_1", "1")
+    ] * 2
+    assert all("hfr_1" not in each.path for each in fake.requests)
+
+
+@pytest.mark.asyncio
 async def test_a_slow_caller_is_no_dead_server() -> None:
     """The time that the caller takes for a part does not count against the server."""
     fake = FakeHoldfast(text_answer("a", "b", "c"), Serve(3), Serve(1, "cut"))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
+from holdfast.access import Access
 from holdfast.keys import Keys
 from holdfast.log import Log
 from holdfast.operations import Append, StreamLog
@@ -16,6 +17,9 @@ from holdfast.rescue import Rescuer
 from holdfast.subscribe import Frame, Patience, Reading, Subscriber
 from tests.clocks import VirtualClock
 from tests.core.samples import STREAM, begin, error, finish, handoff, parts, queued, stop
+
+#: Whoever started what ``samples.queued`` begins.
+MINE = Access(queued().owner)
 
 type Ending = Literal["none", "finish", "error", "stop", "sealed error"]
 
@@ -110,7 +114,7 @@ async def frames(reading: Reading, seconds: float = 1.0) -> list[Frame]:
 async def read(reader: Subscriber, cursor: Cursor | str | None = None, stream: str = STREAM) -> list[Frame]:
     """Open a stream at a cursor and read it."""
     at = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
-    return await frames(await reader.open(stream, at))
+    return await frames(await reader.open(stream, MINE, at))
 
 
 def texts(given: Sequence[Frame]) -> list[Any]:

@@ -10,6 +10,7 @@ import pytest
 from holdfast.errors import Rejected
 from holdfast.operations import (
     Append,
+    Crop,
     Drop,
     Get,
     GetMany,
@@ -213,6 +214,28 @@ async def test_ranked(store: Store) -> None:
     assert await store.one(Ranked("z", limit=6)) == ordered[:6]
     assert await store.one(Ranked("z", high=0)) == []
     assert await store.one(Ranked("missing", high=9, limit=9)) == []
+
+
+async def test_ranked_from_the_top(store: Store) -> None:
+    """In descending order members come by score, then by name, from the highest on, and a limit keeps the highest."""
+    for member, score in (("b", 2), ("a", 2), ("B", 2), ("é", 2), ("c", 1), ("10", 3), ("9", 3)):
+        await store.one(Rank("z", member, score))
+    ordered = [("9", 3), ("10", 3), ("é", 2), ("b", 2), ("a", 2), ("B", 2), ("c", 1)]
+    assert await store.one(Ranked("z", descending=True)) == ordered
+    assert await store.one(Ranked("z", high=2, descending=True)) == ordered[2:]
+    assert await store.one(Ranked("z", high=2, limit=3, descending=True)) == ordered[2:5]
+    assert await store.one(Ranked("z", high=0, limit=3, descending=True)) == []
+
+
+async def test_crop(store: Store) -> None:
+    """The highest scores stay, of equal ones the last names; cropping what is small enough changes nothing."""
+    for member, score in (("b", 2), ("a", 2), ("c", 1), ("d", 3)):
+        await store.one(Rank("z", member, score))
+    assert await store.one(Crop("z", 4)) == 0
+    assert await store.one(Crop("z", 2)) == 2
+    assert await store.one(Ranked("z")) == [("b", 2), ("d", 3)]
+    assert await store.one(Crop("missing", 1)) == 0
+    assert await store.keys() == ["z"]
 
 
 async def test_scores_are_exact(store: Store) -> None:

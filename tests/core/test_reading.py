@@ -16,7 +16,7 @@ from holdfast.operations import Operation, StreamLog
 from holdfast.records import Cursor, EntryId
 from holdfast.subscribe import Beat, Frame
 from tests.clocks import VirtualClock, run, virtual
-from tests.core.reading import Plan, frames, plans, read, subscriber, texts, write
+from tests.core.reading import MINE, Plan, frames, plans, read, subscriber, texts, write
 from tests.core.samples import STREAM, parts, stop
 
 _TYPES = {"finish": "finish", "error": "error", "stop": "abort", "sealed error": "error"}
@@ -46,7 +46,7 @@ def test_resuming_from_any_cursor_gives_exactly_the_rest(plan: Plan) -> None:
             assert (end.chunk, ending.cursor) == (None, Cursor(end.cursor.entry, 0))
         assert all(a.cursor < b.cursor for a, b in pairwise(full))
         for place, frame in enumerate(full):
-            reading = await reader.open(STREAM, Cursor.parse(str(frame.cursor)))
+            reading = await reader.open(STREAM, MINE, Cursor.parse(str(frame.cursor)))
             assert reading.complete == (frame.chunk is None)
             if not reading.complete:
                 assert await frames(reading) == full[place + 1 :]
@@ -71,7 +71,7 @@ def test_the_cursor_of_any_entry_resumes(plan: Plan) -> None:
             cursor = Cursor(entry.id)
             if end is not None and end < cursor:
                 break
-            reading = await reader.open(STREAM, cursor)
+            reading = await reader.open(STREAM, MINE, cursor)
             assert reading.complete == (cursor == end)
             if not reading.complete:
                 assert await frames(reading) == [frame for frame in full if cursor < frame.cursor]
@@ -91,7 +91,7 @@ def test_a_reader_that_was_there_all_along_gets_the_same(plan: Plan) -> None:
         writer = asyncio.create_task(write(Log(_Slow(store, clock), Keys(), clock), plan))
         got: list[Frame] = []
         while not (writer.done() and (plan.ending == "none" or (got and got[-1].chunk is None))):
-            reading = await reader.open(STREAM, got[-1].cursor if got else None)
+            reading = await reader.open(STREAM, MINE, got[-1].cursor if got else None)
             if reading.complete:
                 break  # 204: the client comes no more
             got += await frames(reading, 0.5)
@@ -122,7 +122,7 @@ async def test_a_reader_leaves_in_time_and_hears_a_heartbeat() -> None:
     store = MemoryLog(clock)
     await write(Log(store, Keys(), clock), Plan(((1,),), (False,), "none"))
     reader = subscriber(store, clock)
-    reading = await reader.open(STREAM)
+    reading = await reader.open(STREAM, MINE)
     beats = [clock.monotonic() async for thing in reading.frames(50.0) if isinstance(thing, Beat)]
     assert clock.monotonic() == 50.0
     assert len(beats) == 3
@@ -141,7 +141,7 @@ async def test_news_come_quickly() -> None:
     seen: dict[str, float] = {}
 
     async def watch() -> None:
-        async for thing in (await reader.open(STREAM)).frames(100):
+        async for thing in (await reader.open(STREAM, MINE)).frames(100):
             if isinstance(thing, Frame):
                 seen[str(thing.cursor)] = clock.monotonic()
 

@@ -175,3 +175,47 @@ def test_roles(role: str, unneeded: set[str]) -> None:
     for name in _ENV.keys() - unneeded:
         with pytest.raises(SettingsError, match=name):
             _read(roles, **bare | {name: None})
+
+
+def test_api_keys_are_pairs() -> None:
+    """Commas, blanks or both stand between them; a name may have two keys, and a key may hold a colon."""
+    keys = _read(HOLDFAST_API_KEYS=" ci:0123456789abcdef, ci:fedcba9876543210\n web@x:with:colon:0123456789 ,").api_keys
+    assert keys == (("ci", "0123456789abcdef"), ("ci", "fedcba9876543210"), ("web@x", "with:colon:0123456789"))
+    assert _read().api_keys == ()
+
+
+@pytest.mark.parametrize(
+    "keys", ["0123456789abcdef", "ci:", "ci:short", ":0123456789abcdef", "a b:0123456789abcdef", "ci:0123456789abcdéf",
+             "a:0123456789abcdef,b:0123456789abcdef", "x" * 65 + ":0123456789abcdef"]
+)  # fmt: skip
+def test_api_keys_that_are_none(keys: str) -> None:
+    """The item is numbered, and nothing of it is shown; one key for two owners is refused."""
+    with pytest.raises(SettingsError, match=r"HOLDFAST_API_KEYS: .*item [12]") as caught:
+        _read(HOLDFAST_API_KEYS=keys)
+    assert "0123" not in str(caught.value)
+    assert "short" not in str(caught.value)
+
+
+def test_where_a_provider_s_keys_may_be() -> None:
+    """Over https, or on this machine; and not beside a hook, which would decide alone."""
+    for good in ("https://id.example/keys?x=1", "http://127.0.0.1:9/keys", "http://localhost/keys"):
+        assert _read(HOLDFAST_JWKS_URL=good).jwks_url == good
+    for bad in ("http://id.example/keys", "id.example", "http://127.0.0.1.evil.example/keys"):
+        with pytest.raises(SettingsError, match="HOLDFAST_JWKS_URL"):
+            _read(HOLDFAST_JWKS_URL=bad)
+    with pytest.raises(SettingsError, match="HOLDFAST_AUTH"):
+        _read(HOLDFAST_JWKS_URL="https://id.example/keys", HOLDFAST_AUTH="my_app:owner")
+
+
+def test_a_provider_s_keys_need_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed, the process says so when it starts, and not to the first user."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match=r"pyjwt\[crypto\]"):
+        _read(HOLDFAST_JWKS_URL="https://id.example/keys")
+
+
+def test_the_secret_before_is_as_long_as_the_secret() -> None:
+    """A short one would sign sessions just as well."""
+    assert _read(HOLDFAST_SECRET_PREVIOUS="0123456789abcdef").secret_previous == "0123456789abcdef"
+    with pytest.raises(SettingsError, match="HOLDFAST_SECRET_PREVIOUS"):
+        _read(HOLDFAST_SECRET_PREVIOUS="short")

@@ -6,13 +6,14 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
 
 from tests.e2e.waiting import LIMIT
+from tests.owner import AUTH
 
 _EVENT = re.compile(rb"id: (?P<id>[0-9.-]+)\ndata: (?P<data>[^\n\r]+)\n")
 #: What may stand before an event, or at the end of a body: heartbeats, and how soon to come back (rules F3, F5).
@@ -78,9 +79,11 @@ class Reader:
 
     Args:
         url: the stream's.
+        auth: the headers that show who reads.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, auth: Mapping[str, str] = AUTH) -> None:
+        self._auth = dict(auth)
         self.events: list[Event] = []
         #: The bytes of each response.
         self.bodies: list[bytes] = []
@@ -122,7 +125,7 @@ class Reader:
         return bool(self.events) and self.events[-1].data == b"[DONE]"
 
     def _read(self, http: httpx.Client) -> None:
-        headers = {"last-event-id": self.events[-1].id} if self.events else {}
+        headers = self._auth | ({"last-event-id": self.events[-1].id} if self.events else {})
         with http.stream("GET", self._url, headers=headers) as reply:
             if reply.status_code != 200:
                 reply.read()

@@ -20,6 +20,7 @@ import httpx
 from standins.plan import QSTASH_TOKEN, REDIS_TOKEN, SIGNING_KEYS
 from tests.e2e.links import Link
 from tests.e2e.waiting import until
+from tests.owner import API_KEYS, AUTH
 from tests.processes import ROOT, served
 
 CRON_SECRET = "secret-of-the-schedule"
@@ -280,13 +281,14 @@ def system(env: Mapping[str, str] | None = None, at: Standins | None = None) -> 
             "HOLDFAST_PUBLIC_URL": door.url,
             "HOLDFAST_KEY_PREFIX": prefix,
             "HOLDFAST_SECRET": "secret-of-the-tests",
+            "HOLDFAST_API_KEYS": API_KEYS,
             "CRON_SECRET": CRON_SECRET,
             **SCALED,
             **(env or {}),
         }
         functions = stack.enter_context(serving(settings))
         door.lead_to(functions.url)
-        http = stack.enter_context(httpx.Client(base_url=functions.url, timeout=60, trust_env=False))
+        http = stack.enter_context(httpx.Client(base_url=functions.url, headers=AUTH, timeout=60, trust_env=False))
         side = stack.enter_context(httpx.Client(timeout=60, trust_env=False))
         yield System(http, side, functions, door, redis, qstash, model, at, prefix, settings)
 

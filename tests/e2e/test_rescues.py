@@ -11,6 +11,7 @@ import httpx
 from tests.e2e.reading import Reader, text_of
 from tests.e2e.system import System, system
 from tests.e2e.waiting import until
+from tests.owner import AUTH
 
 #: No second try, and everything that has to be waited for is short.
 _SETTINGS = {
@@ -70,7 +71,7 @@ def test_every_reader_is_told_when_the_rescue_fails_as_well() -> None:
         began = time.monotonic()
         url = f"{running.url}/api/streams/{stream}"
         attached = [readers.enter_context(Reader(u)) for u in (url, url, f"{url}?last_event_id=1-1")]
-        told = httpx.get(f"{url}?state=1", timeout=60, trust_env=False).text
+        told = httpx.get(f"{url}?state=1", headers=AUTH, timeout=60, trust_env=False).text
         ends = [reader.to_end() for reader in attached]
         took = time.monotonic() - began
         for events in ends:

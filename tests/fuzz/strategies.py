@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.owner import OWNER
+
 #: Values that JSON's grammar or Python's reading of it allows, and little code expects.
 ODD: st.SearchStrategy[Any] = st.one_of(
     st.none(),
@@ -99,7 +101,7 @@ messages: st.SearchStrategy[dict[str, Any]] = objects(
 _HEAD = {"v": st.just(1), "at": _numbers}
 _QUEUED = {
     "t": st.just("queued"),
-    "owner": st.just("anyone"),
+    "owner": st.just(OWNER),
     "message_id": _texts,
     "messages": st.lists(messages, max_size=2),
     "extra": st.dictionaries(_texts, values, max_size=2),

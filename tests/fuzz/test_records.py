@@ -17,6 +17,7 @@ from holdfast.records import SEAL, EntryId, Queued, decode, encode
 from tests.clocks import run, virtual
 from tests.fuzz.app import App, Reply
 from tests.fuzz.strategies import firsts, laters, messages, nested, raw, values
+from tests.owner import OWNER
 
 FUZZ = settings.get_profile("fuzz")
 KEYS = Keys("t")
@@ -27,7 +28,7 @@ QUESTION: Any = {"role": "user", "parts": [{"type": "text", "text": "Why?"}]}
 
 def queued(**fields: Any) -> str:
     """A first record as it should be, but for some fields."""
-    record = Queued(at=1_700_000_000_000, owner="anyone", message_id="msg_1", messages=[QUESTION])
+    record = Queued(at=1_700_000_000_000, owner=OWNER, message_id="msg_1", messages=[QUESTION])
     return json.dumps({**json.loads(encode(record)), **fields})
 
 
@@ -121,7 +122,7 @@ def test_any_log(first: str, entries: list[tuple[tuple[int, int], str]]) -> None
         app = App(max_seconds=6.0)
         stream = await stored(app, entries, first)
         now = json.dumps({"stream": stream, "identity": "x"})
-        chat = digest("anyone", "c")
+        chat = digest(OWNER, "c")
         await app.memory.apply(Put(KEYS.turn(chat, 1), now, 10**9), Rank(KEYS.turns(chat), stream, 1))
         await survives(app, stream)
 
@@ -161,7 +162,7 @@ def test_any_chat(turn: str, body: str, in_turn: bool, regenerate: bool) -> None
 
     async def check() -> None:
         app = App(max_seconds=2.0)
-        chat = digest("anyone", "c")
+        chat = digest(OWNER, "c")
         ttl = 10**9
         await app.memory.apply(
             Put(KEYS.message(chat, "1.0"), body, ttl), Rank(KEYS.history(chat), "1.0", 1), Rank(KEYS.chats, chat, 0)
@@ -189,7 +190,7 @@ def test_any_idempotency_key_in_the_store(stored_key: str) -> None:
 
     async def check() -> None:
         app = App()
-        await app.memory.apply(Put(KEYS.idempotency(digest("anyone", "k")), stored_key, 10**9))
+        await app.memory.apply(Put(KEYS.idempotency(digest(OWNER, "k")), stored_key, 10**9))
         reply = await app.ask("POST", "/api/streams", headers=[(b"idempotency-key", b"k")], body=b'{"prompt": "Why?"}')
         fine(reply, 422, 501)
 

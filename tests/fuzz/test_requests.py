@@ -16,6 +16,7 @@ from holdfast.records import Begin, EntryId, Parts, Queued
 from tests.clocks import run, virtual
 from tests.fuzz.app import ORIGIN, App, Reply, sign
 from tests.fuzz.strategies import dump, messages, nested, objects, raw, values
+from tests.owner import OWNER
 
 FUZZ = settings.get_profile("fuzz")
 #: What a header may hold: any bytes but those that end it.
@@ -37,7 +38,7 @@ async def told(app: App, **fields: Any) -> str:
     """A stream with an answer of three parts that goes on."""
     stream, now = app.stream_id(), app.clock.now_ms()
     message: Any = {"role": "user", "parts": [{"type": "text", "text": "Why?"}]}
-    values: dict[str, Any] = {"at": now, "owner": "anyone", "message_id": "msg_1", "messages": [message], **fields}
+    values: dict[str, Any] = {"at": now, "owner": OWNER, "message_id": "msg_1", "messages": [message], **fields}
     log = app.services.log
     await log.open(stream, Queued(**values), now)
     await log.claim(stream, 1, Begin(at=now, owner="n", message="m1", retried=0), 10**8)
@@ -142,9 +143,9 @@ def test_any_header(name: bytes, value: bytes) -> None:
         app = App(max_seconds=1.0)
         stream = await told(app)
         headers = [(name, value)]
-        judged(await app.ask("GET", f"/api/streams/{stream}", headers=headers), 200, 404)
+        judged(await app.ask("GET", f"/api/streams/{stream}", headers=headers), 200, 401, 404)
         start = await app.ask("POST", "/api/streams", headers=headers, body=b'{"prompt": "Why?"}')
-        judged(start, 202, 400)
+        judged(start, 202, 400, 401, 415)
         for path in ("/api/publish", "/api/publish/failed", "/api/cleanup"):
             judged(await app.ask("POST", path, headers=headers, body=b"{}"), 401)
 

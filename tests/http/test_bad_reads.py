@@ -88,10 +88,22 @@ def test_a_chat_that_never_was(calm: System) -> None:
 
 
 def test_a_token_of_another_stream(calm: System, finished: str) -> None:
-    """Rule W7: a token that is sent must be the stream's own; a wrong one is as good as no stream."""
+    """Rule U8: a token that is sent must be the stream's own; a wrong one is as good as no stream."""
     with without_a_trace(calm):
-        for token in ("x", "9999999999.AAAA", ""):
+        for token in ("x", "hfr_9999999999.0.0.AAAA", "hfs_", ""):
             reply = calm.http.get(f"/api/streams/{finished}", params={"token": token})
             refused(reply, 404, "stream_unknown")
-            reply = calm.http.get(f"/api/streams/{finished}", headers={"authorization": f"Bearer {token}".strip()})
+        for token in ("hfr_9999999999.0.0.AAAA", "hfs_"):
+            reply = calm.http.get(f"/api/streams/{finished}", headers={"authorization": f"Bearer {token}"})
             refused(reply, 404, "stream_unknown")
+
+
+@pytest.mark.parametrize("bearer", ["x", "", "a.b.c", "9999999999.AAAA"])
+def test_a_bearer_that_proves_nothing(calm: System, finished: str, bearer: str) -> None:
+    """Rule U2: 401 whatever is asked for, so that a client with a wrong key is told, and nobody else anything."""
+    unknown = new_stream_id(time.time_ns() // 1_000_000)
+    with without_a_trace(calm):
+        for path in (f"/api/streams/{finished}", f"/api/streams/{unknown}", "/api/chat/calm", "/api/chat/none"):
+            reply = calm.http.get(path, headers={"authorization": f"Bearer {bearer}".strip()})
+            refused(reply, 401, "credentials_invalid")
+            assert reply.headers["www-authenticate"] == "Bearer"

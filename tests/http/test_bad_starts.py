@@ -13,6 +13,7 @@ from tests.e2e.system import System
 from tests.http.refusals import refused, without_a_trace
 
 LIMIT = 20_000
+JSON = {"content-type": "application/json"}
 USER = {"role": "user", "content": "Hello"}
 
 
@@ -31,17 +32,32 @@ def parts(*found: Any) -> dict[str, Any]:
         (b'{"prompt": NaN}', "body_not_json"),
         (b'{"prompt": "\xff"}', "body_not_json"),
         (b'{"prompt": "\\ud800"}', "body_not_json"),
+        (b'{"prompt": "a", "prompt": "b"}', "body_repeats_name"),
+        (b'{"prompt": "a", "deep": [{"id": 1, "\\u0069d": 2}]}', "body_repeats_name"),
         (b"[" * 19_000, "body_not_json"),
         (b'{"prompt": "x", "deep": ' + b"[" * 70 + b"]" * 70 + b"}", "body_too_deep"),
         (b'["hello"]', "body_not_object"),
         (b"null", "body_not_object"),
     ],
-    ids=["empty", "form", "half", "nan", "bytes", "surrogate", "brackets", "deep", "list", "null"],
+    ids=[
+        "empty",
+        "form",
+        "half",
+        "nan",
+        "bytes",
+        "surrogate",
+        "twice",
+        "twice within",
+        "brackets",
+        "deep",
+        "list",
+        "null",
+    ],
 )
 def test_a_body_that_is_no_json_object(calm: System, path: str, body: bytes, code: str) -> None:
-    """400, whatever the content type says."""
+    """400: it was declared as JSON and is none, or no object."""
     with without_a_trace(calm):
-        refused(calm.http.post(path, content=body, headers={"content-type": "application/json"}), 400, code)
+        refused(calm.http.post(path, content=body, headers=JSON), 400, code)
 
 
 @pytest.mark.parametrize(
@@ -140,13 +156,14 @@ def test_a_body_over_the_limit(calm: System, path: str, *, chunked: bool) -> Non
 
     with without_a_trace(calm):
         content = blocks() if chunked else b" " * (size + 1)
-        refused(calm.http.post(path, content=content), 413, "body_too_large")
+        refused(calm.http.post(path, content=content, headers=JSON), 413, "body_too_large")
 
 
 def test_a_body_over_the_limit_is_not_waited_for(calm: System) -> None:
     """413 comes as soon as the limit is passed, while a gigabyte was promised."""
     host, port = calm.url.removeprefix("http://").split(":")
-    head = f"POST /api/streams HTTP/1.1\r\nhost: {host}\r\ncontent-length: {10**9}\r\n\r\n"
+    head = f"POST /api/streams HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+    head += f"content-length: {10**9}\r\n\r\n"
     with without_a_trace(calm), socket.create_connection((host, int(port)), 20) as client:
         client.sendall(head.encode() + b" " * (LIMIT + 1))
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")

@@ -131,7 +131,7 @@ def start(run: Run, prompt: str) -> str:
     """Ask; returns where the answer is read."""
     reply = httpx.post(f"{run.url}/api/streams", json={"prompt": prompt}, timeout=LIMIT, trust_env=False)
     assert reply.status_code == 202, reply.text
-    return run.url + str(reply.json()["url"])
+    return f"{run.url}{reply.json()['url']}?token={reply.json()['read_token']}"
 
 
 def text_of(body: str) -> str:

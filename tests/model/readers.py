@@ -6,6 +6,7 @@ import random
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from holdfast.access import Access
 from holdfast.clock import Clock
 from holdfast.endings import ending_chunk
 from holdfast.errors import ApiError, Rejected, Unavailable, Vanished
@@ -78,7 +79,7 @@ class Reader:
 
     async def _connect(self, stream: str) -> None:
         cursor = Cursor.parse(str(self.frames[-1].cursor)) if self.frames else None
-        reading = await self.subscriber.open(stream, cursor)
+        reading = await self.subscriber.open(stream, Access("me"), cursor)
         if reading.complete:
             self.complaints.append(f"D3: reader {self.kind.name} is told that it has everything, before it had")
         left = self.rng.randint(0, 12) if self.rng.random() < self.kind.cut else None

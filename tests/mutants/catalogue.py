@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutants.mutant import Mutant
+from tests.mutants.owners import OWNERS
 
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """One rule, left out.
-
-    Attributes:
-        name: what is broken, in a few words.
-        rule: the rule's name in docs/protocol.md.
-        file: the file that is changed, from the root of the project.
-        old: text that stands in the file exactly once.
-        new: what takes its place.
-        tests: ids of the tests that must each fail with the change, and pass without it.
-    """
-
-    name: str
-    rule: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
+__all__ = ["MUTANTS", "Mutant"]
 
 _LOG = "lib/holdfast/log.py"
 _PUBLISH = "lib/holdfast/publish.py"
@@ -36,6 +17,7 @@ _DELIVERY = "tests/publishing/test_delivery.py"
 _RESCUE = "tests/publishing/test_rescue.py"
 _HANDOFF = "tests/publishing/test_handoff.py"
 _JUDGED = "tests/publishing/test_judged_ends.py"
+_DELETIONS = "tests/publishing/test_deletion_races.py"
 _FENCING = "tests/publishing/test_fencing.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -315,4 +297,54 @@ MUTANTS: tuple[Mutant, ...] = (
         new="if False:",
         tests=("tests/adapters/test_signature.py::test_a_request_for_another_url_or_with_another_body_is_refused",),
     ),
+    # -- deleting a chat
+    Mutant(
+        name="a deletion does not look whether turns have come up",
+        rule="J3",
+        file="lib/holdfast/erasure.py",
+        old="if highest < floor:",
+        new="if highest or not floor:",
+        tests=(f"{_DELETIONS}::test_two_starts_beside_a_deletion",),
+    ),
+    Mutant(
+        name="an opened log does not look for a deletion",
+        rule="J4",
+        file="lib/holdfast/start.py",
+        old=">= max(plan.turn, 1):",
+        new=">= max(plan.turn, 1) and not plan.turn:",
+        tests=(f"{_DELETIONS}::test_a_start_beside_a_deletion[an answer]",),
+    ),
+    Mutant(
+        name="messages below the floor are read",
+        rule="J5",
+        file="lib/holdfast/history.py",
+        old="if turn > (erased or 0)]",
+        new="if turn > 0]",
+        tests=(f"{_DELETIONS}::test_a_start_beside_a_deletion[an answer]",),
+    ),
+    Mutant(
+        name="no marks are left for late settlers",
+        rule="J5",
+        file="lib/holdfast/erasure.py",
+        old="[Put(keys.message(chat, place), DROPPED, _MARKED_MS) for place in places]",
+        new="[Drop((keys.message(chat, place),)) for place in places]",
+        tests=(f"{_DELETIONS}::test_a_settler_beside_a_deletion_and_a_new_start",),
+    ),
+    Mutant(
+        name="a deleted log leaves its idempotency key",
+        rule="J6",
+        file="lib/holdfast/erasure.py",
+        old="gone.append(keys.idempotency(entry.record.idempotency))",
+        new="pass",
+        tests=("tests/core/test_chat_deletion.py::test_a_key_of_a_deleted_answer_begins_a_new_one[memory]",),
+    ),
+    Mutant(
+        name="nobody finishes a deletion",
+        rule="J6",
+        file="lib/holdfast/erasure.py",
+        old="Rank(keys.erasing, name, log.clock.now_ms() + _LEFT_MS),",
+        new="Unrank(keys.erasing, (name,)),",
+        tests=(f"{_DELETIONS}::test_a_deletion_that_dies_anywhere_is_finished[False-False-cleanup]",),
+    ),
+    *OWNERS,
 )

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from holdfast.access import Access
 from holdfast.errors import ApiError, Unavailable
 from holdfast.operations import Put
 from holdfast.publish import Verdict
@@ -20,7 +21,7 @@ LEASE = LEASE_MS / 1000
 
 async def reading(stage: Stage) -> Reading:
     """A reader at the beginning of the stage's stream."""
-    return await Subscriber(stage.log, stage.rescuer(), Patience(), RETENTION * 1000).open(stage.stream)
+    return await Subscriber(stage.log, stage.rescuer(), Patience(), RETENTION * 1000).open(stage.stream, Access("me"))
 
 
 async def read(stage: Stage, seconds: float) -> list[Frame]:

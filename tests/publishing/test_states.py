@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from holdfast.access import Access
 from holdfast.errors import Unavailable
 from holdfast.publish import Verdict
 from holdfast.records import Error
@@ -15,7 +16,9 @@ from tests.publishing.stage import RETENTION, Script, Stage, die
 async def _sights(stage: Stage, seconds: float) -> list[tuple[float, str, int]]:
     """What a reader is told of the state, and after how many seconds."""
     began = stage.clock.monotonic()
-    reading = await Subscriber(stage.log, stage.rescuer(), Patience(), RETENTION * 1000).open(stage.stream)
+    reading = await Subscriber(stage.log, stage.rescuer(), Patience(), RETENTION * 1000).open(
+        stage.stream, Access("me")
+    )
     return [
         (stage.clock.monotonic() - began, frame.state, frame.attempt)
         async for frame in reading.frames(seconds)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from holdfast._cli import api, kept
+from holdfast._cli.identity import Identity
 from holdfast._cli.problem import FAILED, GAVE_UP, USAGE, Problem
 from holdfast._cli.progress import Progress
 from holdfast._cli.screen import Screen, printable
@@ -36,18 +37,32 @@ def ask(args: Namespace, env: Mapping[str, str]) -> Coroutine[Any, Any, int]:
 
 
 async def _ask(args: Namespace, env: Mapping[str, str], prompt: str) -> int:
-    base = api.checked_base(args.url or env.get("HOLDFAST_URL") or _DEFAULT_URL)
+    base = _base(args, env)
+    identity = Identity(args, env, base)
     body = {"prompt": prompt, "chat_id": args.chat, "model": args.model}
     body = {name: value for name, value in body.items() if value is not None}
     clock = SystemClock()
     async with _answering(args, env) as (screen, progress, client):
+
+        def keep(response: httpx.Response) -> None:
+            try:
+                identity.keep(response)
+            except OSError as error:
+                screen.hide()
+                print(f"holdfast: the session cannot be kept ({error.strerror}): no later stop.", file=sys.stderr)
+
         try:
+            patience = min(_CALL_PATIENCE, args.give_up)
+            if identity.needs_session:
+                shown = identity.headers(base)
+                await api.begin(client, base, shown, keep, patience=patience, clock=clock, waiting=progress.waiting)
             stream = await api.start(
                 client,
                 base,
                 body,
                 str(uuid.uuid4()),
-                patience=min(_CALL_PATIENCE, args.give_up),
+                identity.headers(base),
+                patience=patience,
                 clock=clock,
                 waiting=progress.waiting,
             )
@@ -61,21 +76,22 @@ async def _ask(args: Namespace, env: Mapping[str, str], prompt: str) -> int:
         except OSError as error:
             screen.hide()
             print(f"holdfast: {stream.id} cannot be remembered ({error.strerror}).", file=sys.stderr)
-        return await _follow(args, stream, None, screen, progress, client)
+        return await _follow(args, stream, identity, None, screen, progress, client)
 
 
 async def tail(args: Namespace, env: Mapping[str, str]) -> int:
     """Follow an answer that was started before."""
-    stream = _wanted(args, env)
+    stream, identity = _wanted(args, env)
     async with _answering(args, env) as (screen, progress, client):
-        return await _follow(args, stream, args.cursor, screen, progress, client)
+        return await _follow(args, stream, identity, args.cursor, screen, progress, client)
 
 
 async def stop(args: Namespace, env: Mapping[str, str]) -> int:
     """Stop an answer; what was written stays."""
-    stream = _wanted(args, env)
+    stream, identity = _wanted(args, env)
     async with httpx.AsyncClient(mounts=DIRECT) as client:
-        reply = await api.stop(client, stream, patience=_CALL_PATIENCE, clock=SystemClock())
+        shown = identity.headers(stream.base)
+        reply = await api.stop(client, stream, shown, patience=_CALL_PATIENCE, clock=SystemClock())
     state = printable(str(reply.get("state", "unknown")))
     print(f"{stream.id} was stopped." if reply.get("stopped") else f"{stream.id} had ended before: {state}.")
     return 0
@@ -83,9 +99,10 @@ async def stop(args: Namespace, env: Mapping[str, str]) -> int:
 
 async def status(args: Namespace, env: Mapping[str, str]) -> int:
     """Show an answer's state."""
-    stream = _wanted(args, env)
+    stream, identity = _wanted(args, env)
     async with httpx.AsyncClient(mounts=DIRECT) as client:
-        reply = await api.status(client, stream, patience=_CALL_PATIENCE, clock=SystemClock())
+        shown = stream.headers or identity.headers(stream.base)
+        reply = await api.status(client, stream, shown, patience=_CALL_PATIENCE, clock=SystemClock())
     print(json.dumps(reply, indent=2, ensure_ascii=False) if args.json else table({"id": stream.id} | reply))
     return 0
 
@@ -101,9 +118,14 @@ def _prompt(given: str) -> str:
     return prompt
 
 
-def _wanted(args: Namespace, env: Mapping[str, str]) -> kept.Kept:
-    base = api.checked_base(args.url or env.get("HOLDFAST_URL") or _DEFAULT_URL)
-    return kept.find(kept.load(kept.state_file(env)), args.id, base=base, chosen=args.url is not None)
+def _wanted(args: Namespace, env: Mapping[str, str]) -> tuple[kept.Kept, Identity]:
+    base = _base(args, env)
+    stream = kept.find(kept.load(kept.state_file(env)), args.id, base=base, chosen=args.url is not None)
+    return stream, Identity(args, env, base)
+
+
+def _base(args: Namespace, env: Mapping[str, str]) -> str:
+    return api.checked_base(args.url or env.get("HOLDFAST_URL") or _DEFAULT_URL)
 
 
 @asynccontextmanager
@@ -134,6 +156,7 @@ async def _answering(
 async def _follow(
     args: Namespace,
     stream: kept.Kept,
+    identity: Identity,
     cursor: str | None,
     screen: Screen,
     progress: Progress,
@@ -143,7 +166,7 @@ async def _follow(
     events = follow(
         stream.url,
         cursor=cursor,
-        headers=stream.headers,
+        headers=stream.headers or identity.headers(stream.base),
         give_up_seconds=args.give_up,
         on_reconnect=progress.reconnect,
         client=client,

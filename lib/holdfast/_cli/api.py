@@ -38,11 +38,36 @@ def checked_base(url: str) -> str:
     return url.rstrip("/")
 
 
+async def begin(
+    client: httpx.AsyncClient,
+    base: str,
+    headers: dict[str, str],
+    seen: Callable[[httpx.Response], None],
+    *,
+    patience: float,
+    clock: Clock,
+    waiting: Callable[[str], None],
+) -> None:
+    """Have a session before anything is started in it: a start that is sent twice must be one owner's.
+
+    Args:
+        client, base, patience, clock, waiting: as for ``start``.
+        headers: what shows who asks, so far.
+        seen: called with the response, whose cookie is the session.
+
+    Raises:
+        Problem: the server refused, or could not be reached in time.
+    """
+    url = f"{base}/api/session"
+    await _call(client, "POST", url, headers, patience=patience, clock=clock, waiting=waiting, seen=seen)
+
+
 async def start(
     client: httpx.AsyncClient,
     base: str,
     body: dict[str, Any],
     key: str,
+    shown: dict[str, str],
     *,
     patience: float,
     clock: Clock,
@@ -55,6 +80,7 @@ async def start(
         base: the server.
         body: the start's body.
         key: the idempotency key, by which a start that was sent twice is one answer.
+        shown: headers that show who asks.
         patience: seconds after which to stop asking again.
         clock: time.
         waiting: called with the reason before each wait.
@@ -62,7 +88,7 @@ async def start(
     Raises:
         Problem: the server refused, or could not be reached in time.
     """
-    headers = {"Idempotency-Key": key}
+    headers = {"Idempotency-Key": key, **shown}
     reply = await _call(
         client, "POST", f"{base}/api/streams", headers, body=body, patience=patience, clock=clock, waiting=waiting
     )
@@ -81,22 +107,36 @@ async def start(
     )
 
 
-async def stop(client: httpx.AsyncClient, stream: Kept, *, patience: float, clock: Clock) -> dict[str, Any]:
+async def stop(
+    client: httpx.AsyncClient, stream: Kept, shown: dict[str, str], *, patience: float, clock: Clock
+) -> dict[str, Any]:
     """Stop an answer; stopping is idempotent, so it is asked again where the outcome is unknown.
 
+    Args:
+        client, patience, clock: as for ``start``.
+        stream: whose.
+        shown: headers that show who asks: its owner, for a token only reads.
+
     Raises:
         Problem: the server refused, or could not be reached in time.
     """
-    return await _call(client, "POST", stream.stop_url, stream.headers, patience=patience, clock=clock)
+    return await _call(client, "POST", stream.stop_url, shown, patience=patience, clock=clock)
 
 
-async def status(client: httpx.AsyncClient, stream: Kept, *, patience: float, clock: Clock) -> dict[str, Any]:
+async def status(
+    client: httpx.AsyncClient, stream: Kept, shown: dict[str, str], *, patience: float, clock: Clock
+) -> dict[str, Any]:
     """An answer's state as the server tells it.
 
+    Args:
+        client, patience, clock: as for ``start``.
+        stream: whose.
+        shown: headers that show that the asker may read it.
+
     Raises:
         Problem: the server refused, or could not be reached in time.
     """
-    return await _call(client, "GET", stream.status_url, stream.headers, patience=patience, clock=clock)
+    return await _call(client, "GET", stream.status_url, shown, patience=patience, clock=clock)
 
 
 async def _call(
@@ -109,6 +149,7 @@ async def _call(
     clock: Clock,
     body: dict[str, Any] | None = None,
     waiting: Callable[[str], None] = lambda _reason: None,
+    seen: Callable[[httpx.Response], None] = lambda _response: None,
 ) -> dict[str, Any]:
     """One request that is safe to repeat, and its JSON object."""
     give_up_at = clock.monotonic() + patience
@@ -126,6 +167,7 @@ async def _call(
             reason = f"{place} did not answer ({type(error).__name__})."
         else:
             if response.is_success:
+                seen(response)
                 return _object(response, place)
             if response.status_code < 500 and response.status_code not in LATER:
                 raise _refusal(response, place)

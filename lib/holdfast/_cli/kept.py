@@ -87,13 +87,12 @@ def keep(path: Path, stream: Kept) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(path.with_suffix(".lock")):
+    with locked(path):
         try:
             streams = [kept for kept in load(path) if kept.id != stream.id]
         except Problem:
             streams = []
-        _write(path, [*streams, stream][-LIMIT:])
+        replace(path, {"v": 1, "streams": [asdict(kept) for kept in [*streams, stream][-LIMIT:]]})
 
 
 def find(streams: list[Kept], wanted: str | None, *, base: str, chosen: bool) -> Kept:
@@ -131,12 +130,12 @@ def _kept(item: dict[str, Any]) -> Kept:
     return kept
 
 
-def _write(path: Path, streams: list[Kept]) -> None:
-    """Replace the file in one step: a reader sees the old one or the new one, and both are the user's alone."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".streams-")  # made with mode 0600
+def replace(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file in one step: a reader sees the old one or the new one, and both are the user's alone."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")  # made with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"v": 1, "streams": [asdict(kept) for kept in streams]}, file, indent=1)
+            json.dump(content, file, indent=1)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -144,8 +143,10 @@ def _write(path: Path, streams: list[Kept]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two starts at once must not forget each other's stream."""
+def locked(path: Path) -> Iterator[None]:
+    """Make the folder of a file and keep other commands from changing it: two at once must not forget each other's."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = path.with_suffix(".lock")
     try:
         import fcntl
     except ImportError:  # Windows: the write stays atomic, the newest one wins

@@ -11,6 +11,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import Rejected
 from holdfast.operations import (
     Append,
+    Crop,
     Drop,
     Get,
     GetMany,
@@ -99,7 +100,7 @@ class MemoryLog:
                     return False
                 self._expires[key] = self._clock.now_ms() + ttl_ms
                 return True
-            case Rank() | Unrank() | Ranked() | Newest() | Score():
+            case Rank() | Unrank() | Ranked() | Crop() | Newest() | Score():
                 return self._ranked(op)
 
     def _append(self, op: Append) -> bool | None:
@@ -127,7 +128,7 @@ class MemoryLog:
         self._expires.pop(key, None)
         return existed
 
-    def _ranked(self, op: Rank | Unrank | Ranked | Newest | Score) -> Any:
+    def _ranked(self, op: Rank | Unrank | Ranked | Crop | Newest | Score) -> Any:
         members: dict[str, int] = self._get(op.key) or {}
         match op:
             case Rank(key, member, score, greater):
@@ -142,8 +143,11 @@ class MemoryLog:
                 else:
                     self._drop(key)  # a Redis set without members is no key
                 return len(members) - len(left)
-            case Ranked(_, high, limit):
-                ordered = sorted(members.items(), key=lambda item: (item[1], item[0]))
+            case Crop(key, most):
+                lowest = sorted(members, key=lambda member: (members[member], member))[:-most]
+                return self._ranked(Unrank(key, tuple(lowest)))
+            case Ranked(_, high, limit, descending):
+                ordered = sorted(members.items(), key=lambda item: (item[1], item[0]), reverse=descending)
                 return [item for item in ordered if high is None or item[1] <= high][:limit]
             case Newest():
                 return max(members.items(), key=lambda item: (item[1], item[0]), default=None)

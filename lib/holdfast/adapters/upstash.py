@@ -14,6 +14,7 @@ from holdfast.adapters.calls import Calls
 from holdfast.errors import Rejected, Unavailable
 from holdfast.operations import (
     Append,
+    Crop,
     Drop,
     Get,
     GetMany,
@@ -120,9 +121,12 @@ def _command(op: Operation) -> _Command:  # noqa: C901 - a table of commands
             return ["ZADD", key, *(["GT"] if greater else []), score, member]
         case Unrank(key, members):
             return ["ZREM", key, *members]
-        case Ranked(key, high, limit):
+        case Ranked(key, high, limit, descending):
             top = "+inf" if high is None else high
-            return ["ZRANGEBYSCORE", key, "-inf", top, "WITHSCORES", *_limited("LIMIT", limit)]
+            span = ["ZREVRANGEBYSCORE", key, top, "-inf"] if descending else ["ZRANGEBYSCORE", key, "-inf", top]
+            return [*span, "WITHSCORES", *_limited("LIMIT", limit)]
+        case Crop(key, most):
+            return ["ZREMRANGEBYRANK", key, 0, -most - 1]
         case Newest(key):
             return ["ZREVRANGE", key, 0, 0, "WITHSCORES"]
         case Score(key, member):
