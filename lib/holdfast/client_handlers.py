@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from holdfast import history, sse, tokens
 from holdfast.access import Access
 from holdfast.answer import Answer
+from holdfast.continuing import continued, retold
 from holdfast.errors import ApiError, BadCursor, BadRecord, LogGap, Rejected, Unavailable, Vanished
+from holdfast.generation import Part
 from holdfast.guard import page_policy
 from holdfast.handlers import Handlers
 from holdfast.records import Cursor, Stop, is_terminal
@@ -94,7 +96,9 @@ class ClientHandlers(Handlers):
             return Response(status_code=204)
         if is_terminal(last.record) and last.record.at + _REPLAY_MS < self._services.clock.now_ms():
             return Response(status_code=204)
-        return self._stream(request, await self._open(request, turn.stream, Access(owner)))
+        reading = await self._open(request, turn.stream, Access(owner))
+        before = continued(reading.queued)
+        return self._stream(request, reading, before=() if before is None else tuple(retold(before["parts"])))
 
     async def read_chat(self, request: Request) -> Response:
         """``GET /api/chat/{id}``: the conversation as UI messages, and the live stream if there is one."""
@@ -163,7 +167,9 @@ class ClientHandlers(Handlers):
     async def _open(self, request: Request, stream: str, access: Access, cursor: Cursor | None = None) -> Reading:
         return await self._services.subscriber(self._origin(request)).open(stream, access, cursor)
 
-    def _stream(self, request: Request, reading: Reading, access: Access | None = None) -> Response:
+    def _stream(
+        self, request: Request, reading: Reading, access: Access | None = None, before: Sequence[Part] = ()
+    ) -> Response:
         # The function ends first, with a cursor that resumes, before the platform cuts (rule D6).
         seconds = self._seconds_left(request) - min(3.0, self._settings.max_seconds * 0.1)
         if access is not None and access.token is not None:
@@ -174,7 +180,7 @@ class ClientHandlers(Handlers):
         if request.method == "HEAD":
             return Response(headers=headers)
         states = request.query_params.get("state") == "1"
-        return StreamingResponse(_events(reading, seconds, states=states), headers=headers)
+        return StreamingResponse(_events(reading, seconds, before, states=states), headers=headers)
 
 
 def _unknown_chat() -> ApiError:
@@ -185,7 +191,7 @@ def _headers(stream: str) -> dict[str, str]:
     return sse.HEADERS | {"x-holdfast-stream": stream}
 
 
-async def _events(reading: Reading, seconds: float, *, states: bool) -> AsyncIterator[bytes]:
+async def _events(reading: Reading, seconds: float, before: Sequence[Part], *, states: bool) -> AsyncIterator[bytes]:
     # The first byte goes out at once, so that the client knows that it is connected.
     yield sse.HEARTBEAT + sse.retry(_RETRY_CUT_MS)
     frames = reading.frames(seconds)
@@ -199,6 +205,9 @@ async def _events(reading: Reading, seconds: float, *, states: bool) -> AsyncIte
             elif frame.chunk is None:
                 yield sse.done(frame.cursor)
                 return
+            elif before and frame.chunk["type"] == "start":
+                # In one piece, whose id is that of the start: a reader has all of it or nothing.
+                yield b"".join([*map(sse.bare, [frame.chunk, *before[:-1]]), sse.event(frame.cursor, before[-1])])
             else:
                 yield sse.event(frame.cursor, frame.chunk)
     except (Unavailable, Rejected, Vanished):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from holdfast.answer import Answer
+from holdfast.continuing import continued
 from holdfast.errors import BadRecord, GenerationError
 from holdfast.generation import Part
 from holdfast.message import STREAMED, VOCABULARY, is_valid
@@ -31,6 +32,7 @@ class Composer:
         self.usage: dict[str, int] = {}
         self._message_id = answer.queued.message_id
         self._started = answer.started
+        self._goes_on = continued(answer.queued) is not None
         self._open: dict[str, str] = {}  # id in the log → kind
         self._names: dict[tuple[str, str], str] = {}  # (kind, the generator's id) → id in the log
         # What an interrupted call left open: the last such part of each kind is the one that may go on.
@@ -66,7 +68,7 @@ class Composer:
         elif stem in STREAMED:
             yield from self._streamed(stem, verb, chunk)
         else:
-            yield from self._begun()
+            yield from self._begun(steps=kind == "start-step")
             yield from self._close_all()
             yield chunk
 
@@ -89,11 +91,18 @@ class Composer:
             raise GenerationError("generator_invalid", message) from error
         return copy
 
-    def _begun(self) -> Iterator[Part]:
-        """What precedes the first chunk: the ``start`` of the log, once, and the end of tool calls that were cut."""
+    def _begun(self, *, steps: bool = False) -> Iterator[Part]:
+        """What precedes the first chunk: the ``start`` of the log, once, and the end of tool calls that were cut.
+
+        Args:
+            steps: whether the chunk begins a step itself.
+        """
         if not self._started:
             self._started = True
             yield {"type": "start", "messageId": self._message_id}
+            if self._goes_on and not steps:
+                # A stock client that saw no step begin after its tools' results would send them again, for ever.
+                yield {"type": "start-step"}
         for id, name in self._cut_tools:
             call = {"toolCallId": id, "toolName": name, "input": None}
             yield {"type": "tool-input-error", **call, "errorText": "The call was interrupted."}

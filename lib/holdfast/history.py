@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.answer import Answer
+from holdfast.continuing import continued, joined
 from holdfast.endings import ending_chunk
 from holdfast.errors import BadRecord, Rejected
 from holdfast.generation import UIMessage
@@ -190,6 +191,10 @@ async def settle(log: Log, answer: Answer) -> None:
     operations = _entering(history, answer.queued)
     answer.builder.add(ending_chunk(answer.end[1]))
     message = answer.builder.settled()
+    if before := continued(answer.queued):
+        # One message from here on: what it was before goes with the turn's question, which it stood for.
+        message = joined(before, message)
+        operations += _dropping(history, [f"{answer.queued.turn}.0"])
     if message["parts"]:
         operations += _writing(history, f"{answer.queued.turn}.1", answer.queued.turn, message)
     if sum(len(each.value) for each in operations if isinstance(each, Put)) < _MOST_TOGETHER:
@@ -241,10 +246,9 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
         Keep(owned, history.ttl_ms),
     ]
     if queued.drops:
-        # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+        operations += _dropping(history, queued.drops)
         titles = [title_member(member) for member in queued.drops if member.endswith(".0")]
-        operations += [Put(keys.message(chat, member), DROPPED, history.ttl_ms) for member in (*queued.drops, *titles)]
-        operations.append(Unrank(keys.history(chat), tuple(queued.drops)))
+        operations += [Put(keys.message(chat, title), DROPPED, history.ttl_ms) for title in titles]
     if queued.asks:
         member, question = f"{queued.turn}.0", queued.messages[-1]
         operations += _writing(history, member, queued.turn, question)
@@ -253,6 +257,13 @@ def _entering(history: History, queued: Queued) -> list[Operation]:
             operations.append(Put(keys.message(chat, title_member(member)), title, history.ttl_ms, "absent"))
             operations.append(Crop(owned, MOST_LISTED))
     return operations
+
+
+def _dropping(history: History, members: list[str]) -> list[Operation]:
+    keys, chat = history.log.keys, history.chat
+    # The mark stays in the place of the text: whoever settles a dropped answer late writes nothing.
+    marks: list[Operation] = [Put(keys.message(chat, member), DROPPED, history.ttl_ms) for member in members]
+    return [*marks, Unrank(keys.history(chat), tuple(members))]
 
 
 def title_member(question: str) -> str:

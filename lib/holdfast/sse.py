@@ -26,10 +26,15 @@ def event(cursor: Cursor, chunk: Part) -> bytes:
     return f"id: {cursor}\ndata: {data}\n\n".encode()
 
 
+def bare(chunk: Part) -> bytes:
+    """One chunk without an id: it belongs to the next one that has one (rule W6)."""
+    return f"data: {json.dumps(chunk, ensure_ascii=True, separators=(',', ':'))}\n\n".encode()
+
+
 def state(name: str, attempt: int) -> bytes:
     """What is happening to the answer, for readers who asked (rule D7): transient, and without an id."""
     chunk = {"type": "data-holdfast", "data": {"state": name, "attempt": attempt}, "transient": True}
-    return f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n".encode()
+    return bare(chunk)
 
 
 def done(cursor: Cursor) -> bytes:

@@ -13,14 +13,14 @@ from holdfast.answer import Answer
 from holdfast.batching import size_of
 from holdfast.errors import ApiError, BadRecord, Rejected, Unavailable, Vanished
 from holdfast.history import History, Turn
-from holdfast.identity import created_ms, digest, message_id, new_stream_id
+from holdfast.identity import created_ms, digest, new_stream_id
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, Put, Score, Unrank
 from holdfast.queue import Queue
 from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
 from holdfast.requests import StartRequest
 from holdfast.stored import read_json
-from holdfast.turns import Plan, busy, deleted, plan_turn
+from holdfast.turns import Plan, busy, check_newest, deleted, plan_turn
 
 _logger = logging.getLogger("holdfast")
 
@@ -82,10 +82,7 @@ class Starter:
             ) from error
 
     async def _start(self, request: StartRequest) -> Started:
-        if request.newest["role"] != "user":
-            raise ApiError(
-                422, "field_invalid", "messages: the newest message must be the user's.", extra={"field": "messages"}
-            )
+        check_newest(request)
         stream = new_stream_id(self.log.clock.now_ms())
         if request.key is not None:
             standing = await self._keyed(request, stream)
@@ -114,7 +111,7 @@ class Starter:
         queued = Queued(
             at=now,
             owner=request.owner,
-            message_id=message_id(plan.stream),
+            message_id=plan.answers_as,
             messages=plan.messages,
             extra=request.extra,
             chat_id=request.chat_id,
@@ -284,18 +281,24 @@ class Starter:
         if is_terminal(last.record):
             await self._settle(newest)
             # A message with an id is one turn for ever; one without may well be asked again.
-            same_for_ever = request.trigger == "submit" and "id" in request.newest and request.target is None
-            repeats = same and same_for_ever and not _taken_back(last)
+            named = "id" in request.newest and (request.target is None or request.newest["role"] == "assistant")
+            repeats = same and request.trigger == "submit" and named and not _taken_back(last)
             return Started(newest.stream, created=False) if repeats else None
-        answer = message_id(newest.stream)
+        answer = await self._answers_as(newest.stream)
         if same or (request.trigger == "regenerate" and request.target in {None, answer}):
             await self._repair(newest.stream)
             return Started(newest.stream, created=False)
-        if any(message.get("id") == answer for message in request.messages):
+        if any(message.get("id") == answer for message in request.messages[:-1]):
             # Its reader has the partial answer and moved on: nobody will read the rest.
             await history.end(self.log, newest.stream, Stop(at=self.log.clock.now_ms(), by="next"))
             return None
         raise busy(newest.stream)
+
+    async def _answers_as(self, stream: str) -> str | None:
+        """The id of a stream's answer as a UI message."""
+        entries, _ = await self.log.page(stream)
+        first = entries[0].record if entries else None
+        return first.message_id if isinstance(first, Queued) else None
 
     async def _settle(self, turn: Turn) -> None:
         """Bring an ended turn into the history if its writer died before it did."""

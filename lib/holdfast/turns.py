@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.continuing import brings_results, with_results
 from holdfast.errors import ApiError
 from holdfast.generation import UIMessage
 from holdfast.history import Item
+from holdfast.identity import message_id
 from holdfast.requests import StartRequest
 
 
@@ -29,6 +31,24 @@ class Plan:
     drops: tuple[str, ...] = ()
     asks: bool = False
 
+    @property
+    def answers_as(self) -> str:
+        """The id of the answer as a UI message: its own, or that of the message that it goes on with (rule H10)."""
+        newest = self.messages[-1]
+        return str(newest["id"]) if newest["role"] == "assistant" and "id" in newest else message_id(self.stream)
+
+
+def check_newest(request: StartRequest) -> None:
+    """Refuse a start that has nothing to answer (rules S1, H10).
+
+    Raises:
+        ApiError: 422 the newest message is neither a question nor brings results of the client's tools.
+    """
+    brings = request.trigger == "submit" and brings_results(request.newest)
+    if request.newest["role"] != "user" and not brings:
+        what = "messages: the newest message must be the user's, or the assistant's with results of your tools."
+        raise ApiError(422, "field_invalid", what, extra={"field": "messages"})
+
 
 def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str) -> Plan:
     """What a start in a chat writes (rule H1).
@@ -38,13 +58,20 @@ def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str
         items: the chat's messages as they stand.
         number: the turn that the start has claimed, or is about to.
         stream: the stream that is to answer.
+
+    Raises:
+        ApiError: 422 the client sent results of tools that no message of the chat waits for.
     """
-    if request.trigger == "regenerate":
-        kept = _before_answer(request, items)
+    if request.newest["role"] == "assistant" and not items:
+        return Plan(stream, request.messages, number, asks=True)
+    if request.newest["role"] == "assistant":
+        kept, newest = _before_continued(request, items)
+    elif request.trigger == "regenerate":
+        kept, newest = _before_answer(request, items), None
         if not kept:  # the store knows nothing of this chat: what the client sent is all there is
             return Plan(stream, [*request.messages[:-1], _named(request.newest, number)], number, asks=True)
     else:
-        kept = _before_edited(request, items)
+        kept, newest = _before_edited(request, items), _named(request.newest, number)
     dropped = {item.turn for item in items[len(kept) :]}
     drops = tuple(
         member
@@ -53,14 +80,25 @@ def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str
         if member not in {item.member for item in kept}
     ) if dropped else ()  # fmt: skip
     messages = [item.message for item in kept]
-    if request.trigger == "regenerate":
+    if newest is None:
         return Plan(stream, messages, number, drops)
-    return Plan(stream, [*messages, _named(request.newest, number)], number, drops, asks=True)
+    return Plan(stream, [*messages, newest], number, drops, asks=True)
 
 
 def _named(message: UIMessage, number: int) -> UIMessage:
     """A question with an id of its own, so that it can be edited and answered anew by it."""
     return {"id": f"msg_{number}.0", **message}
+
+
+def _before_continued(request: StartRequest, items: list[Item]) -> tuple[list[Item], UIMessage]:
+    """What stays before a message that goes on, and that message with the results of the client's tools (rule H10)."""
+    for index, item in enumerate(items):
+        if item.message["role"] == "assistant" and item.message.get("id") == request.newest.get("id"):
+            if whole := with_results(item.message, request.newest):
+                return items[:index], whole
+            break
+    what = "messages: no tool call of this chat waits for the results in the newest message. Load the chat again."
+    raise ApiError(422, "field_invalid", what, extra={"field": "messages"})
 
 
 def _before_edited(request: StartRequest, items: list[Item]) -> list[Item]:

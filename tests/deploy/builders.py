@@ -14,7 +14,7 @@ from tools.lock import find_uv
 NODE = ROOT / "tests/deploy/node"
 #: What a clone does not have.
 _LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".tools", ".holdfast", ".env", ".vercel", ".serverless", "node_modules", "build", "dist",
+    ".git", ".venv", ".tools", ".holdfast", ".env", ".vercel", ".serverless", "node_modules", "build", "dist", ".next",
     "__pycache__", ".*_cache", ".hypothesis", "uv.lock",
 )  # fmt: skip
 LIMIT = 300
