@@ -17,10 +17,10 @@ type State = Literal["queued", "live", "stalled", "finished", "failed", "stopped
 
 
 class _Said:
-    """What an attempt has written, for an estimate of what it cost if it dies."""
+    """What an attempt was given and has written, in bytes of text, for an estimate of what it cost if it dies."""
 
-    def __init__(self) -> None:
-        self.asked: int | None = None
+    def __init__(self, asked: int) -> None:
+        self.asked = asked
         self.size = 0
         self.resumed = False
 
@@ -61,7 +61,8 @@ class Answer:
         self.builder = MessageBuilder(first.record.message_id)
         #: Tokens of the calls that have ended.
         self.usage = Usage()
-        self._newest = _Said()
+        self._newest: _Said | None = None
+        self._text = 0
         for entry in entries:
             self.add(entry)
 
@@ -91,6 +92,8 @@ class Answer:
                 self.begins.append((entry.id.attempt, begin))
                 self.idle += 1
                 self._count()
+                # What it cost cannot be seen before it writes; where a checkpoint stands it may have cost nothing new.
+                self._newest = _Said(self.asked) if self.checkpoint is None else None
             case Parts() as record:
                 self._parts(record)
             case Handoff() as record:
@@ -131,11 +134,9 @@ class Answer:
         self.parts += len(record.parts)
         self.size += sent_size_of(record.parts)
         self.idle = 0
-        if self._newest.asked is None:
-            self._newest.asked = self.asked
-            # Text after text that is not marked: the provider went on with the very same call.
-            self._newest.resumed = self.visible and not record.continued
+        self._newest = self._newest or _Said(self.asked)
         self._newest.size += sum(map(text_size, record.parts))
+        self._newest.resumed = record.resumed
         self.continued = self.continued or record.continued
         for chunk in record.parts:
             self.note(chunk, record.at)
@@ -145,7 +146,7 @@ class Answer:
     @property
     def asked(self) -> int:
         """Bytes of text that a call which begins now is given: the conversation and the answer so far."""
-        return self._question + self.characters
+        return self._question + self._text
 
     @cached_property
     def _question(self) -> int:
@@ -153,10 +154,10 @@ class Answer:
 
     def _count(self, told: dict[str, int] | None = None, cut: int = 0) -> None:
         """Take in what the newest attempt cost: as it told, else, if it died, by what it wrote (rule T6)."""
-        newest, self._newest = self._newest, _Said()
+        newest, self._newest = self._newest, None
         if told:
             self.usage = Usage.from_json(told, cut)
-        elif newest.asked is not None:
+        elif newest is not None:
             asked = 0 if newest.resumed else newest.asked
             self.usage.add(tokens_of(asked + newest.size), resumed=newest.resumed, counted={})
 
@@ -172,5 +173,6 @@ class Answer:
         self.started = self.started or chunk["type"] == "start"
         if chunk["type"] == "text-delta" and is_valid(chunk):
             self.characters += len(chunk["delta"])
+            self._text += text_size(chunk)
         if self.visible_at is None and is_visible(chunk):
             self.visible_at = at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from holdfast.answer import Answer
@@ -92,18 +93,25 @@ class Attempt:
             awaited = {pump, writer, renewer, drained}
             await asyncio.wait(awaited, timeout=self._time_left(), return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
+            ending: Finish | Error | None = None
             if handing_off := not pump.done():
-                self._pump.stop("handoff")
+                # Decided before the generator is told why it ends: a provider that works on by itself must not,
+                # if nobody will fetch what it says.
+                ending = self._exceeded(over=True)
+                self._pump.stop("handoff" if ending is None else "stop")
                 await _cancel(pump)
             self._closing = True
             self._pump.pushed.set()
             self._hurry.set()
             await asyncio.wait({writer, renewer}, return_when="FIRST_COMPLETED")
             self._raise_from(writer, renewer)
-            ending = self._exceeded(over=True) if handing_off else self._ending(pump)
-            if ending is None:
+            if not handing_off:
+                ending = self._ending(pump)
+            elif ending is None:
                 await self._append(self._handoff())
                 return True
+            else:
+                ending = replace(ending, at=self._now(), usage=self._answer.usage.as_json())
             self._answer.end = (await self._append(ending), ending)
             return False
         except (Superseded, Vanished):
@@ -129,7 +137,9 @@ class Attempt:
 
     def _exceeded(self, *, over: bool) -> Error | None:
         """The end of an answer that has cost what it may; ``over``: with this attempt (rule Q5)."""
-        exceeded = self._pace.budget.exceeded(self._answer, self._now(), over=over)
+        if self._batcher.bytes:
+            self._answer.idle = 0  # it is on its way
+        exceeded = self._pace.budget.exceeded(self._answer, self._now(), self._pump.tokens, over=over)
         return None if exceeded is None else self._error(*exceeded)
 
     def _handoff(self) -> Handoff:
@@ -196,6 +206,7 @@ class Attempt:
                 parts=batch.chunks,
                 checkpoint=batch.checkpoint,
                 continued=self._answer.continued,
+                resumed=self._pump.resumed,
             )
             await self._append(parts)
             self._answer.idle = 0

@@ -31,12 +31,13 @@ class Budget:
         """When the answer has had its time, in epoch milliseconds."""
         return answer.queued.at + round(self.seconds * 1000)
 
-    def exceeded(self, answer: Answer, now_ms: int, *, over: bool) -> tuple[str, str] | None:
+    def exceeded(self, answer: Answer, now_ms: int, tokens: int, *, over: bool) -> tuple[str, str] | None:
         """The limit that keeps another call of the model from being made → its code and message, or None.
 
         Args:
             answer: the state of the log; its newest attempt counts only if it is ``over``.
             now_ms: epoch milliseconds.
+            tokens: what all calls have cost so far.
             over: whether the newest attempt has ended, rather than is about to begin its work.
         """
         running = 0 if over else 1
@@ -48,7 +49,7 @@ class Budget:
             return "interrupted_too_often", f"The answer was interrupted {self.interruptions + 1} times. {_KEPT}"
         if answer.attempts - running >= self.attempts:
             return "too_many_attempts", f"The answer was not complete after {self.attempts} attempts. {_KEPT}"
-        return self.too_many_tokens(answer.usage.tokens)
+        return self.too_many_tokens(tokens)
 
     def too_many_tokens(self, tokens: int) -> tuple[str, str] | None:
         """Whether so many tokens are too many → code and message, or None."""

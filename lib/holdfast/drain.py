@@ -19,6 +19,11 @@ class Drain:
         self._attempts: set[_Watch] = set()
         self._then: Callable[[], None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are under way."""
+        return bool(self._attempts)
+
     def begin(self, then: Callable[[], None] | None = None) -> None:
         """Tell all attempts; safe in a signal's handler and from any thread.
 

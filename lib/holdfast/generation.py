@@ -52,8 +52,8 @@ class GenerationRequest:
         reason: why ``stopped`` is set, which it is before the call is cancelled: ``stop`` (the answer ends here, so a
             provider that works in the background should be told), ``handoff`` (a later call goes on), ``lost``
             (another attempt has taken over); empty while it is not set.
-        exact: set it to True before the first yield of a call that goes on with the very text that an earlier
-            call of the model began, as a provider that resumes its own stream does; it is told in the end.
+        exact: set it to True, at the latest before the first yield, in a call that goes on with the very text that an
+            earlier call of the model began, as a provider that resumes its own stream does; it is told in the end.
     """
 
     messages: list[UIMessage]

@@ -66,12 +66,17 @@ class Pump:
         self._room = asyncio.Event()
         self._stopped = asyncio.Event()
         self._request: GenerationRequest | None = None
-        self._continues = False
+        self._calling = self._continues = False
         self._rounds = 0
         self._size = answer.size
         self._asked = self._said = 0
         self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens the answer has cost so far, the call under way included."""
+        return self._answer.usage.tokens + (self._cost if self._calling else 0)
 
     def stop(self, reason: str) -> None:
         """Tell the generator that its call is about to be cancelled, and why: see ``GenerationRequest.reason``."""
@@ -100,14 +105,15 @@ class Pump:
                 await self._call(composer)
             except GenerationError as error:
                 fruitless = fruitless + 1 if self._answer.characters == before else 1
-                if not error.retry or fruitless >= self._pace.fruitless:
-                    self._push(composer.close(), limit=False)
+                if not error.retry or fruitless >= self._pace.fruitless or self._rounds >= self._pace.calls:
+                    self._push(composer.close(), closing=True)
                     raise
                 pause = error.retry_after or self._pace.pause * 2 ** (fruitless - 1)
                 await self._clock.sleep(min(pause, self._pace.longest_pause))
                 continue
             self.reason = composer.reason
-            self._push(composer.close(), limit=False)
+            if not self._stopped.is_set():  # one that returns when it is told to end has not completed the answer
+                self._push(composer.close(), closing=True)
             return
 
     async def _call(self, composer: Composer) -> None:
@@ -115,7 +121,7 @@ class Pump:
             raise GenerationError(*exceeded)
         self._continues = self._answer.visible
         self._asked, self._said = self._answer.asked, 0
-        refused = False
+        self._calling, refused = True, False
         self._request = request = GenerationRequest(
             messages=copy.deepcopy(self._answer.queued.messages),
             chat_id=self._answer.queued.chat_id,
@@ -151,26 +157,31 @@ class Pump:
             message = "The generator failed. The log of the publish function says why."
             raise GenerationError("generator_failed", message) from error
         finally:
+            self._calling = False
             if composer.usage or not refused:
                 self._answer.usage.add(self._cost, resumed=request.exact, counted=composer.usage)
 
     @property
+    def resumed(self) -> bool:
+        """Whether the newest call goes on with the very call before it."""
+        return self._request is not None and self._request.exact
+
+    @property
     def _cost(self) -> int:
         """About how many tokens the call under way has used."""
-        resumed = self._request is not None and self._request.exact
-        return tokens_of((0 if resumed else self._asked) + self._said)
+        return tokens_of((0 if self.resumed else self._asked) + self._said)
 
     def _tell_seam(self) -> None:
         """From here on the text is that of several calls, unless the model's own first one went on (rule T3)."""
         if self._continues and self._request is not None and not self._request.exact:
             self._answer.continued = True
 
-    def _push(self, chunks: Iterable[Part], *, limit: bool = True) -> None:
+    def _push(self, chunks: Iterable[Part], *, closing: bool = False) -> None:
         now = self._clock.now_ms()
         for chunk in chunks:
-            self._tell_seam()
             size = sent_size_of(chunk)
-            if limit:
+            if not closing:
+                self._tell_seam()
                 self._check(chunk, size)
             self._answer.note(chunk, now)
             self._batcher.push(chunk)
@@ -180,10 +191,12 @@ class Pump:
         """Whether the budget allows one more chunk (rule Q5)."""
         budget = self._pace.budget
         if self._size + self._batcher.bytes + size > budget.bytes:
+            self.stop("stop")  # nobody goes on with it
             message = f"The answer grew beyond {budget.bytes} bytes. What was written is kept."
             raise GenerationError("answer_too_long", message)
         self._said += text_size(chunk)
-        if (exceeded := budget.too_many_tokens(self._answer.usage.tokens + self._cost)) is not None:
+        if (exceeded := budget.too_many_tokens(self.tokens)) is not None:
+            self.stop("stop")
             raise GenerationError(*exceeded)
 
     def _save(self, checkpoint: Any) -> None:

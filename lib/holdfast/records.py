@@ -145,6 +145,7 @@ class Parts:
         parts: the chunks; none only where a checkpoint stands alone.
         checkpoint: what the generator saved; it holds exactly after the last of these parts (rule B4).
         continued: whether the text up to here is that of several calls, each going on from the partial (rule T3).
+        resumed: whether the call that said them goes on with the very call before it (rule T6).
     """
 
     at: int
@@ -152,6 +153,7 @@ class Parts:
     parts: list[Part]
     checkpoint: Any = None
     continued: bool = False
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +161,8 @@ class Handoff:
     """The attempt ends here on purpose and the next one goes on.
 
     Attributes:
-        message: the queue's id of the delivery that handed off.
-        checkpoint: for the next attempt's generator.
-        usage: tokens of all calls so far; ``cut`` of the estimated ones are of the call that this hand-off cut.
+        message, checkpoint: the queue's id of the delivery that handed off, and what the next attempt's generator gets.
+        usage: tokens of all calls so far, ``cut`` of them estimated for the call that this hand-off cut.
     """
 
     at: int
@@ -177,7 +178,7 @@ class Finish:
 
     Attributes:
         reason: the finish reason, in the AI SDK's words.
-        parts, characters: what the log holds: parts, and characters of visible text.
+        parts, characters: what the log holds, the characters of visible text.
         ttft_ms: from start to the first visible part; None if nothing visible came.
         duration_ms: from start to this record.
         attempts: how many attempts were begun; beyond the first by

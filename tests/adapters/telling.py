@@ -106,6 +106,7 @@ class Telling:
         """Call once and cancel it as a publisher does: when something has happened, by default a checkpoint."""
         request = self.request()
         composer = Composer(self.answer, f"{request.attempt}-0")
+        self._saved.clear()
 
         async def read() -> None:
             async with aclosing(cast("AsyncGenerator[str | Part]", self._generate(request))) as items:

@@ -254,6 +254,19 @@ async def test_a_model_that_thinks_shows_that_it_is_at_work(url: str, monkeypatc
     check_whole(url, telling)
 
 
+@pytest.mark.asyncio
+async def test_a_resumption_that_the_provider_takes_shows_life_at_once(url: str) -> None:
+    """However short the calls are in which a model thinks, each saves a checkpoint: none of them was idle."""
+    telling = Telling(background(url), "standin: ttft=60000\nhi")
+    await telling.cancel("handoff")
+    for _ in range(3):
+        await telling.cancel("handoff")  # as soon as something is saved, or it fails
+    assert telling.exact == [False, True, True, True]
+    (call,) = calls_of(url)
+    assert call["status"] == "running"
+    await telling.cancel("stop")
+
+
 def test_what_a_look_shows_does_not_move_the_checkpoint() -> None:
     """It has no event's number: the next call streams from the last event, and knows what stands behind it."""
     place = Place.begin("resp_1", SimpleNamespace(sequence_number=0), "", "", quiet=False)

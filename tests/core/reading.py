@@ -111,10 +111,12 @@ async def frames(reading: Reading, seconds: float = 1.0) -> list[Frame]:
     return [frame async for frame in reading.frames(seconds) if isinstance(frame, Frame)]
 
 
-async def read(reader: Subscriber, cursor: Cursor | str | None = None, stream: str = STREAM) -> list[Frame]:
+async def read(
+    reader: Subscriber, cursor: Cursor | str | None = None, stream: str = STREAM, access: Access = MINE
+) -> list[Frame]:
     """Open a stream at a cursor and read it."""
     at = Cursor.parse(cursor) if isinstance(cursor, str) else cursor
-    return await frames(await reader.open(stream, MINE, at))
+    return await frames(await reader.open(stream, access, at))
 
 
 def texts(given: Sequence[Frame]) -> list[Any]:

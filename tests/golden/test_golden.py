@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast import sse
+from holdfast.access import Access
 from holdfast.adapters.memory import MemoryLog
 from holdfast.answer import Answer
 from holdfast.endings import ending_chunk
@@ -36,6 +37,7 @@ def _body(log: dict[str, Any], cursor: Cursor | None = None) -> str:
     async def scenario() -> bytes:
         entries = _entries(log)
         written = decode(entries[-1][1]).at
+        owner = json.loads(entries[0][1])["owner"]
         clock = VirtualClock(written)
         store = MemoryLog(clock)
         reader = subscriber(store, clock)
@@ -44,7 +46,7 @@ def _body(log: dict[str, Any], cursor: Cursor | None = None) -> str:
         await store.apply(*(Append(key, id, text, create=True) for id, text in entries))
         return b"".join(
             sse.done(frame.cursor) if frame.chunk is None else sse.event(frame.cursor, frame.chunk)
-            for frame in await read(reader, cursor, stream)
+            for frame in await read(reader, cursor, stream, Access(owner))
         )
 
     return run(scenario()).decode()
@@ -59,7 +61,11 @@ def test_every_ending_is_kept() -> None:
 
 
 #: What later releases of the same version added to a record, behind its other fields, and what it reads as without.
-_ADDED: dict[str, dict[str, Any]] = {"handoff": {"usage": {}, "cut": 0}, "error": {"usage": {}}}
+_ADDED: dict[str, dict[str, Any]] = {
+    "parts": {"resumed": False},
+    "handoff": {"usage": {}, "cut": 0},
+    "error": {"usage": {}},
+}
 
 
 @pytest.mark.parametrize("name", _LOGS)

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.budget import Budget
 from holdfast.errors import GenerationError
+from holdfast.pace import Pace
 from holdfast.publish import Verdict
 from holdfast.records import Begin, Error, Handoff, Parts, Record
 from tests.clocks import virtual
@@ -43,6 +44,7 @@ async def test_too_many_attempts() -> None:
     assert await stage.text() == "word " * 4
     assert _kinds(await stage.records(), Handoff) == 3
     assert len(stage.queue.messages) == 3  # nothing is enqueued behind the end
+    assert [request.reason for request in generate.requests] == ["handoff", "handoff", "handoff", "stop"]
 
 
 @virtual
@@ -108,6 +110,7 @@ async def test_time_runs_out_in_mid_call() -> None:
     end = (await stage.records())[-1]
     assert isinstance(end, Error)
     assert (end.code, generate.cancelled) == ("took_too_long", 1)
+    assert generate.requests[0].reason == "stop"  # a provider that works on by itself is told
     assert 60_000 <= end.at - started < 61_000
     assert len(await stage.text()) >= 55 * len("word ")
 
@@ -136,6 +139,7 @@ async def test_tokens_run_out_in_mid_call() -> None:
     end = (await stage.records())[-1]
     assert isinstance(end, Error)
     assert end.code == "too_many_tokens"
+    assert generate.requests[0].reason == "stop"
     assert 150 <= len(await stage.text()) / 4 <= 200
     assert end.usage["estimatedTokens"] >= 175
 
@@ -169,8 +173,30 @@ async def test_bytes_run_out() -> None:
     assert await stage.publish(generate, budget=Budget(bytes=2000)) is Verdict.DONE
     end = (await stage.records())[-1]
     assert isinstance(end, Error)
-    assert end.code == "answer_too_long"
+    assert (end.code, generate.requests[0].reason) == ("answer_too_long", "stop")
     assert 500 <= len(await stage.text()) <= 2000
+
+
+@virtual
+async def test_a_last_word_on_its_way_is_progress() -> None:
+    """An attempt whose first word has not reached the log when it should hand off has not been idle."""
+    stage = Stage()
+    generate = Script([15.9, "word", 1000])
+    await stage.open()
+    assert await stage.publish(generate, limit=20, budget=Budget(idle_attempts=1)) is Verdict.DONE
+    assert isinstance((await stage.records())[-1], Handoff)
+
+
+@virtual
+async def test_calls_of_one_attempt_are_limited() -> None:
+    """A model that says one letter and breaks off is not asked again for ever within one attempt."""
+    broken = GenerationError("model_interrupted", "Again.", retry=True)
+    stage, generate = Stage(), Script(["a", broken])
+    await stage.open()
+    assert await stage.publish(generate) is Verdict.DONE
+    end = (await stage.records())[-1]
+    assert isinstance(end, Error)
+    assert (end.code, len(generate.requests)) == ("model_interrupted", Pace().calls)
 
 
 @pytest.mark.parametrize("spent", ["attempts", "idle_attempts"])

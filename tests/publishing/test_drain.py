@@ -103,12 +103,21 @@ _PROCESS = """
         on_sigterm = DrainOnSigterm(drain)
         on_sigterm.install()
         on_sigterm.install()
+        other = DrainOnSigterm(Drain())
+        other.install()
+        on_sigterm.install()  # behind the other one: no circle
         with drain.watched() as draining:
             print("ready", flush=True)
+            if mode == "ignored":
+                await asyncio.to_thread(sys.stdin.readline)
+                print("still here" if not drain.begun else "drains", flush=True)
+                return
             await draining.wait()
             print("handed off", flush=True)
-        # Nobody else ends this process where the signal is its default: it must not come to this line.
-        await asyncio.sleep(0.2 if mode == "default" else 0)
+        if mode == "default":
+            # There is time to acknowledge; then the signal ends the process, and nobody else does.
+            print("acknowledged", flush=True)
+            await asyncio.sleep(60)
         print("went on", flush=True)
 
     asyncio.run(main(sys.argv[1]))
@@ -118,9 +127,9 @@ _PROCESS = """
 @pytest.mark.parametrize(
     ("mode", "code", "told"),
     [
-        ("default", -signal.SIGTERM, ["ready", "handed off"]),
+        ("default", -signal.SIGTERM, ["ready", "handed off", "acknowledged"]),
         ("handled", 0, ["ready", "handler before", "handed off", "went on"]),
-        ("ignored", 0, ["ready", "handed off", "went on"]),
+        ("ignored", 0, ["ready", "still here"]),
     ],
 )
 def test_what_handled_the_signal_before_still_does(mode: str, code: int, told: list[str]) -> None:
@@ -128,11 +137,18 @@ def test_what_handled_the_signal_before_still_does(mode: str, code: int, told: l
     script = textwrap.dedent(_PROCESS)
     library = str(Path(__file__).parents[2] / "lib")
     with subprocess.Popen(
-        [sys.executable, "-c", script, mode], stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": library}
+        [sys.executable, "-c", script, mode],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": library},
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         lines = [process.stdout.readline().strip()]
         process.send_signal(signal.SIGTERM)
+        with process.stdin:
+            process.stdin.write("go on\n")
         lines += process.stdout.read().split("\n")[:-1]
         assert process.wait(10) == code
     assert lines == told

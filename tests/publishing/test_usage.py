@@ -14,7 +14,7 @@ from holdfast.records import Error, Finish, Handoff, Stop
 from holdfast.status import report
 from holdfast.usage import Usage
 from tests.clocks import virtual
-from tests.publishing.stage import Script, Stage, die, said
+from tests.publishing.stage import Script, Stage, die, said, saves
 
 #: 100 tokens by the estimate of four bytes each.
 _QUESTION = [said("four" * 100)]
@@ -78,6 +78,56 @@ async def test_a_call_of_an_attempt_that_died_is_estimated_from_the_log() -> Non
     await twice.publish(generate, "m2")
     # 100 + 10, 100 + 10 + 10, and the last call: 100 + 20 and a token for its point.
     assert (await _finish(twice)).usage == {"estimatedTokens": 110 + 120 + 121}
+
+
+@virtual
+async def test_attempts_that_died_without_a_word_are_estimated_as_well() -> None:
+    """They were given the question, each of them, whether they said anything or not."""
+    stage, generate = Stage(), Script([1000], [1000], [_WORDS, _counted(100, 10)])
+    await stage.open(messages=_QUESTION)
+    for number in range(2):
+        await die(stage, generate, 1, f"m{number}")
+        await asyncio.sleep(11)
+    await stage.publish(generate, "m2")
+    assert (await _finish(stage)).usage["estimatedTokens"] == 200
+
+
+@virtual
+async def test_what_was_said_is_given_again_in_bytes() -> None:
+    """An answer in another script than Latin is no cheaper to go on with than its text is long."""
+    stage, generate = Stage(), Script(["水" * 400, 1000], ["。"])
+    await stage.open(messages=[said("")])
+    await stage.publish(generate, limit=20)
+    await stage.publish(generate, "m2")
+    assert (await _finish(stage)).usage == {"estimatedTokens": 300 + 301}
+
+
+@virtual
+async def test_a_resumption_that_hears_nothing_is_of_the_same_call() -> None:
+    """However often it is cut or dies while the provider thinks, one call is billed, and its count replaces all."""
+    saving = ["a", saves("place"), 1000]
+    silent: list[Any] = [_resumes, 1000]
+    stage, generate = Stage(), Script(saving, silent, silent, [_resumes, ".", _counted(100, 2)])
+    await stage.open(messages=_QUESTION)
+    await stage.publish(generate, limit=20)
+    await stage.publish(generate, "m2", limit=20)
+    await die(stage, generate, 1, "m3")
+    await asyncio.sleep(11)
+    await stage.publish(generate, "m4")
+    assert (await _finish(stage)).usage == {"inputTokens": 100, "outputTokens": 2, "totalTokens": 102}
+
+
+@virtual
+async def test_a_new_call_in_place_of_one_that_cannot_be_resumed_is_counted_beside_it() -> None:
+    """Its first record may hold a checkpoint alone; the call that was lost stays in the sum all the same."""
+    stage = Stage()
+    generate = Script([_WORDS, saves("one"), 1000], [saves("two"), 1, _WORDS, 1000], [_resumes, ".", _counted(110, 11)])
+    await stage.open(messages=_QUESTION)
+    await stage.publish(generate, limit=20)
+    await die(stage, generate, 5, "m2")
+    await asyncio.sleep(11)
+    await stage.publish(generate, "m3")
+    assert (await _finish(stage)).usage["estimatedTokens"] == 110
 
 
 @virtual

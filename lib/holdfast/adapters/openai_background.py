@@ -68,15 +68,17 @@ class Background:
         """
         try:
             if (place := Place.read(self._request.checkpoint, self._request.partial)) is not None:
+                # From the start: a resumption that is cut before it hears anything is of the same call as well.
+                self._request.exact = True
                 try:
                     async with aclosing(self._resume(place)) as items:
                         async for item in items:
-                            if not self._said:
-                                self._said = self._request.exact = True
+                            self._said = True
                             yield item
                     return
                 except (Gone, Diverged) as error:
                     await self._give_up(error)
+                    self._request.exact = False
             async with aclosing(self._create()) as items:
                 async for item in items:
                     yield item
@@ -184,6 +186,9 @@ class Background:
                     raise from_sdk(error, model=parts.model, streaming=False) from None
             except (OpenAIError, ValueError) as error:
                 raise from_sdk(error, model=parts.model, streaming=False) from None
+        if stream is not None and self._request.current:
+            # Whoever counts attempts without progress is told that the provider has it and is at work.
+            reader.save()
         items = reader.watch() if stream is None else reader.follow(stream)
         try:
             async with aclosing(items):

@@ -71,7 +71,8 @@ class Reader:
         self._rethought = standing.thoughts - (place.thought or 0) if standing else 0
         self._keep = keep
         self._pause = pause
-        self._saved_at = asyncio.get_running_loop().time()
+        # A response that is resumed tells of its life with the first look at it.
+        self._saved_at = asyncio.get_running_loop().time() - (_ALIVE if standing else 0.0)
         #: Whether the response is known to be over.
         self.over = False
 
