@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from standins.faults import Faults
-from standins.model_continue import Message, find_partial
+from standins.model_continue import Message, asks_to_continue, find_partial
 from standins.model_faults import KINDS, ModelFault, ModelFaults
 from standins.model_plan import Plan
 from standins.model_text import compose, reason, split_tokens, tool_arguments
@@ -139,7 +139,7 @@ class Book:
         """
         found = find_partial(messages, self.calls)
         conversation = found.conversation if found else messages
-        prompt = next((message.text for message in reversed(conversation) if message.role == "user"), "")
+        prompt, results = _asked(conversation)
         asked = self.plan_for(prompt)
         fault = self.faults.take(lambda rule: rule.fits(kind, prompt))
         plan = fault.changed(asked, 0) if fault else asked
@@ -175,7 +175,7 @@ class Book:
             whole=whole,
             tokens=tokens,
             reasoning=reason(rng, plan.reasoning),
-            tool=_tool(rng, name) if plan.tool else None,
+            tool=_tool(rng, name) if results < plan.tool else None,
             finish=finish,
             prompt_tokens=sum(4 + len(split_tokens(message.text)) for message in messages),
             offset=offset,
@@ -202,6 +202,19 @@ def _rest(tokens: list[str], offset: int) -> list[str]:
     if rest:
         rest[0] = rest[0][len(rest[0]) - (ends[first] - offset) :]
     return rest
+
+
+def _asked(conversation: list[Message]) -> tuple[str, int]:
+    """The newest question, and how many results of tools stand after it.
+
+    An instruction to carry on that was followed is no question: agents keep it when they go on with a tool's result.
+    """
+    prompt, results = "", 0
+    for place, message in enumerate(conversation, 1):
+        if message.role == "user" and (place == len(conversation) or not asks_to_continue(message.text)):
+            prompt, results = message.text, 0
+        results += message.role == "tool"
+    return prompt, results
 
 
 def _tool(rng: random.Random, name: str) -> Tool:

@@ -20,7 +20,7 @@ class Plan:
         rate: tokens per second.
         ttft: time to the first token.
         reasoning: tokens of reasoning before the answer.
-        tool: whether a tool call follows the text.
+        tool: how many tool calls the answer makes, each at the end of a text and after the result of the one before.
         status: an HTTP status to refuse with, or 0.
         retry_after: whole seconds in the ``Retry-After`` of a 429.
         quota: whether a refusal says that the account's quota is used up.
@@ -41,7 +41,7 @@ class Plan:
     rate: float = 40.0
     ttft: float = 150.0
     reasoning: int = 0
-    tool: bool = False
+    tool: int = 0
     status: int = 0
     retry_after: int = 1
     quota: bool = False
@@ -130,7 +130,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "rate": _positive,
     "ttft": lambda text: float(_whole(text)),
     "reasoning": _whole,
-    "tool": _flag,
+    "tool": _whole,
     "status": _status,
     "retry_after": _whole,
     "quota": _flag,

@@ -150,6 +150,8 @@ def _plain(index: int, item: Any) -> Message:
     if isinstance(item, dict):
         if isinstance(item.get("role"), str):
             return Message(item["role"], text_of(item.get("content")))
-        if item.get("type") in {"function_call", "function_call_output", "reasoning"}:
-            return Message("tool", str(item.get("arguments") or item.get("output") or ""))
+        if item.get("type") == "function_call_output":
+            return Message("tool", text_of(item.get("output")))
+        if item.get("type") in {"function_call", "reasoning"}:
+            return Message("call", str(item.get("arguments") or ""))
     raise RefusalError(400, f"Invalid 'input[{index}]': a message or a function call is expected.")

@@ -65,3 +65,35 @@ async def test_a_response_carries_on_a_partial(sdk: AsyncOpenAI, model_url: str)
     answer = await sdk.responses.create(model="m", input=items, instructions="Be brief.")
     assert start + answer.output_text == calls_of(model_url)[0]["text"]
     assert calls_of(model_url)[1]["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.asyncio
+async def test_tools_are_called_one_after_another_until_there_are_enough(sdk: AsyncOpenAI) -> None:
+    """With ``tool=2`` the second call follows the first one's result, and after both results there is only text."""
+    conversation: list[Any] = [user("standin: tokens=5 rate=8000 tool=2\nhi")]
+    called = []
+    for _ in range(3):
+        response = await sdk.responses.create(model="m", input=conversation)
+        calls = [item for item in response.output if item.type == "function_call"]
+        called.append(len(calls))
+        conversation.append(assistant(response.output_text))
+        for call in calls:
+            known = {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
+            conversation.append({"type": "function_call", **known})
+            conversation.append({"type": "function_call_output", "call_id": call.call_id, "output": "Sunny."})
+    assert called == [1, 1, 0]
+    conversation.append(user("standin: tokens=5 tool=1\nand then?"))
+    again = await sdk.responses.create(model="m", input=conversation)
+    assert [item.type for item in again.output] == ["message", "function_call"], "a new question has tools of its own"
+
+
+@pytest.mark.asyncio
+async def test_an_instruction_to_carry_on_that_was_followed_is_no_question(sdk: AsyncOpenAI, model_url: str) -> None:
+    """An agent that goes on with a tool's result keeps the instruction; the question is still the user's."""
+    prompt = "standin: tokens=5 rate=8000 tool=1\nhi"
+    result = {"type": "function_call_output", "call_id": "c1", "output": "Sunny."}
+    call = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"}
+    asked: list[Any] = [user(prompt), assistant("I shall"), user(GO_ON), assistant(" look."), call, result]
+    response = await sdk.responses.create(model="m", input=asked)
+    assert [item.type for item in response.output] == ["message"]
+    assert calls_of(model_url)[-1]["prompt"] == prompt

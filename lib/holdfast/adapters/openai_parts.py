@@ -136,7 +136,7 @@ class Parts:
 
     def _ended(self, call: _ToolCall) -> Part:
         call.whole = True
-        value = _parsed(call.arguments)
+        value = parsed(call.arguments)
         return {"type": "tool-input-available", "toolCallId": call.id, "toolName": call.name, "input": value}
 
     def _fresh(self, call_id: str, index: int) -> str:
@@ -156,7 +156,7 @@ def _joined(text: str) -> str:
     return text
 
 
-def _parsed(arguments: str) -> Any:
+def parsed(arguments: str) -> Any:
     """Arguments as JSON; as they are where the model wrote none."""
     try:
         return json.loads(arguments or "{}")
