@@ -13,28 +13,28 @@ from tests.browser.person import Person, new_context
 from tests.e2e import system as running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def at() -> Iterator[running.Standins]:
     """Stand-ins."""
     with running.standins() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(at: running.Standins) -> Iterator[running.System]:
     """A system with scaled-down limits. Who uses it ends the answers that it started."""
     with running.system(at=at) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """Playwright's driver."""
     with sync_playwright() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """Chromium, without a profile that lasts."""
     found = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])

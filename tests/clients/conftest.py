@@ -13,21 +13,21 @@ from tests.e2e.links import Link
 GENERATOR = {"HOLDFAST_GENERATOR": "tests.clients.agents:play"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def at() -> Iterator[running.Standins]:
     """Stand-ins."""
     with running.standins() as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(at: running.Standins) -> Iterator[running.System]:
     """A system whose generator does what the prompt asks for."""
     with running.system(GENERATOR, at) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def limited(at: running.Standins) -> Iterator[running.System]:
     """The same on a platform that gives every function three seconds."""
     with running.system(GENERATOR | {"HOLDFAST_MAX_SECONDS": "3"}, at) as found:
@@ -41,7 +41,7 @@ def link(system: running.System) -> Iterator[Link]:
         yield found
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
+@pytest.fixture(scope="package", params=VERSIONS)
 def chats(request: pytest.FixtureRequest) -> Iterator[Chats]:
     """Stock chats of one version of the AI SDK."""
     with Chats.of(request.param) as found:

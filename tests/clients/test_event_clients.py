@@ -37,7 +37,7 @@ class Run:
         return [each.cursor for each in self.fronts[scenario].asked if each.path.startswith("/api/")]
 
 
-@pytest.fixture(scope="session", params=CLIENTS)
+@pytest.fixture(scope="package", params=CLIENTS)
 def run(request: pytest.FixtureRequest, system: System, limited: System) -> Iterator[Run]:
     """One client reads one stream of each scenario, all at the same time."""
     client: str = request.param

@@ -39,7 +39,7 @@ def test_the_packages_own_tests_pass() -> None:
     assert int(told.split("# pass ")[1].split()[0]) >= 80
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as it would be published."""
     folder = tmp_path_factory.mktemp("pack")
@@ -70,7 +70,7 @@ def test_the_tarball_holds_the_package_and_nothing_else(tarball: Path, tmp_path:
 # -- in a fresh Next.js app -------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def built(tarball: Path, limited: System) -> Path:
     """The app, with the package from its tarball, built for production: its types are checked on the way."""
     node.installed(APP)

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e import system as running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def at() -> Iterator[running.Standins]:
     """Stand-ins."""
     with running.standins() as found:
