@@ -94,7 +94,8 @@ OPERATIONS: Final = (
     ),
     # -- clients: reading
     Operation(
-        "get", "/api/streams/{id}", "readStream", "An answer from a cursor on, as server-sent events.",
+        "get", "/api/streams/{id}", "readStream",
+        "An answer from a cursor on, as server-sent events; without any, and with `retry`, where there is no place.",
         {200: _SSE, 204: None}, (400, 401, 404, 410, 500, 501), None,
         ("Stream", "LastEventId", "LastEventIdQuery", "State"), _READER,
     ),
@@ -218,7 +219,10 @@ def _success(status: int, body: str | None) -> _Json:
     elif body is not None:
         told["content"] = {_JSON: {"schema": {"type": "object"} if body == _JSON else ref(body)}}
     if body == _SSE:
-        told["headers"] = {"x-holdfast-stream": {"schema": STREAM_ID, "description": "the stream that is read"}}
+        told["headers"] = {
+            "x-holdfast-stream": {"schema": STREAM_ID, "description": "the stream that is read"},
+            "x-holdfast-limit": {"schema": {"type": "string"}, "description": "the limit that left no place"},
+        }
     if status == 202:
         told["headers"] = {"location": {"schema": {"type": "string"}, "required": True}}
     return told

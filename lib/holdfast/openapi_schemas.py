@@ -164,7 +164,7 @@ ERRORS: Final[dict[int, str]] = {
     403: "A page of an origin that is neither the deployment's own nor listed; or only a session can be linked.",
     404: "There is no such thing, or it is not the caller's.",
     408: "The body did not arrive in time.",
-    409: "Another answer of this chat is being written; `stream` names it.",
+    409: "Another answer of this chat is being written, and `stream` names it; or the chat was deleted meanwhile.",
     410: "Deleted after its retention; or the link was used or has expired.",
     413: "The body or the conversation is too large.",
     415: "The body was not sent as application/json.",

@@ -36,6 +36,7 @@ class SessionHandlers(Handlers):
 
     async def claim(self, request: Request) -> Response:
         """``POST /api/session/claim``: become the owner that a code stands for."""
+        await self._services.auth.caller(request)  # what is shown and proves nothing never counts as nothing (rule U2)
         code = (await self._fields(request)).get("code")
         if not isinstance(code, str) or not code:
             raise ApiError(422, "field_invalid", "code: must be the code of a link.", extra={"field": "code"})

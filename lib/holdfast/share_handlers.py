@@ -43,8 +43,8 @@ class ShareHandlers(Handlers):
         """``DELETE /api/streams/{id}/share``: take back every share that was given so far, or the one that is named."""
         fields: dict[str, Any] = await self._fields(request)
         stream = (await self._own(request)).stream
-        token = fields.get("token", request.query_params.get("token"))
-        if token is None:
+        token = fields["token"] if "token" in fields else request.query_params.get("token")
+        if token is None and "token" not in fields:
             await self._services.shares.revoke_all(stream)
             return Response(status_code=204)
         # Whatever its time: what has expired is as good as revoked.

@@ -141,3 +141,12 @@ async def test_only_sessions_are_taken_along() -> None:
         device = Device(site, bearer)
         reply = await device.ask("POST", "/api/session/link")
         assert (reply.status, reply.code) == (403, "session_required")
+
+
+@virtual
+async def test_a_claim_with_credentials_that_prove_nothing_is_refused() -> None:
+    """Rule U2 holds here too: 401, and the code is still good for its one use."""
+    site = app()
+    code = told(await (await visitor(site)).ask("POST", "/api/session/link"))["code"]
+    assert (await Device(site, bearer="nonsense").ask("POST", "/api/session/claim", {"code": code})).status == 401
+    assert (await Device(site).ask("POST", "/api/session/claim", {"code": code})).status == 200

@@ -205,3 +205,13 @@ def test_a_share_for_a_time_that_is_none(seconds: object) -> None:
         assert (reply.status, told(reply)["error"]["field"]) == (422, "seconds")
 
     scenario()
+
+
+@virtual
+async def test_a_revocation_that_names_nothing_is_refused() -> None:
+    """A token that is null is no wish to revoke every share, whatever stands in the query beside it."""
+    owner, path, _, share = await shared(app())
+    for query in ("", f"?token={share}"):
+        reply = await owner.ask("DELETE", f"{path}/share{query}", {"token": None})
+        assert (reply.status, told(reply)["error"]["field"]) == (422, "token")
+    assert await Device(owner.app).reads(path, token=share) == 200
