@@ -10,7 +10,7 @@ from holdfast.history import DROPPED, ERASED, History, title_member
 from holdfast.identity import digest
 from holdfast.log import Log, parse
 from holdfast.operations import Drop, Keep, Last, Newest, Operation, Put, Range, Rank, Ranked, Unrank
-from holdfast.records import FIRST, Queued, Stop
+from holdfast.records import FIRST, Entry, Queued, Stop
 
 #: How soon cleanup takes up a deletion that was left half done, in ms.
 _LEFT_MS: Final = 60_000
@@ -103,11 +103,15 @@ async def _delete_logs(log: Log, streams: list[str]) -> None:
     for stream in standing:
         (first,) = await log.run(Range(keys.stream(stream), FIRST, limit=1))
         gone = [keys.stream(stream), keys.away(stream)]
+        places = [Unrank(keys.due, (stream,))]
         match parse(first):
-            case [entry] if isinstance(entry.record, Queued) and entry.record.idempotency is not None:
-                # With its log: a key that outlived it would have its stream begun anew, beside a publisher of old.
-                gone.append(keys.idempotency(entry.record.idempotency))
-        await log.run(Drop(tuple(gone)), Unrank(keys.due, (stream,)))
+            case [Entry(record=Queued() as queued)]:
+                # Without its log it would pass for a start under way.
+                places.append(Unrank(keys.live(digest(queued.owner)), (stream,)))
+                if queued.idempotency is not None:
+                    # With its log: a key that outlived it would have its stream begun anew, beside a publisher of old.
+                    gone.append(keys.idempotency(queued.idempotency))
+        await log.run(Drop(tuple(gone)), *places)
 
 
 async def _ended(log: Log, stream: str) -> bool:

@@ -23,6 +23,8 @@ _STARTING_MS: Final = 10_000
 _AT_ONCE: Final = 10
 #: Seconds before an allowance is asked for once more, where the store did not answer.
 _PAUSE: Final = 0.1
+#: Seconds for which the store is asked to free a place: the client waits, and a place that stays is found out later.
+_BRIEF: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,24 @@ class Gate:
             return too_many_live(limits.live_answers)
         return None
 
+    async def take_over(self, owner: str, stream: str, ended: str) -> bool:
+        """Have a start that ended a live answer get that answer's place → whether it has one.
+
+        Args:
+            owner: who asks.
+            stream: the id of the new answer.
+            ended: the stream that was ended.
+
+        Raises:
+            Unavailable, Rejected: the store did not answer.
+        """
+        return await self._place(self._live(owner), stream, (ended,))
+
     async def leave(self, owner: str, stream: str) -> None:
         """Give back the place of an answer that did not come to be; if that fails, it is found out later."""
         if self.limits.live_answers:
             try:
-                await self.log.run(Unrank(self._live(owner), (stream,)))
+                await self.log.patient(_BRIEF).run(Unrank(self._live(owner), (stream,)))
             except (Unavailable, Rejected):
                 _logger.warning("place_not_left", extra={"stream": stream})
 
@@ -110,12 +125,11 @@ class Gate:
     def _live(self, owner: str) -> str:
         return self.log.keys.live(digest(owner))
 
-    async def _place(self, live: str, stream: str) -> bool:
+    async def _place(self, live: str, stream: str, gone: tuple[str, ...] = ()) -> bool:
         """Take a place; where all are taken, see which of them are of answers that are not written any more.
 
         Nobody need take an answer out at its end: whether it is live is what its log says.
         """
-        gone: tuple[str, ...] = ()
         longest_ms = round((self.longest_seconds + self.give_up_seconds) * 1000)
         for _ in range(2):
             now = self.log.clock.now_ms()

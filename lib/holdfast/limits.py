@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from holdfast.errors import ApiError
 from holdfast.generation import UIMessage
-from holdfast.requests import StartRequest
 
 #: Seconds after which somebody with too many live answers may look again: nobody knows when one ends.
 _LIVE_SECONDS: Final = 5
@@ -41,7 +41,7 @@ class Limits:
         owner_starts: starts of one owner in a minute, or 0.
         address_starts: starts from one network address in a minute, or 0.
         live_answers: answers of one owner that may be written at the same time, or 0.
-        prompt_chars: characters of text that one request may bring into a conversation, or 0.
+        prompt_chars: characters that one request may bring into a conversation, or 0.
         history_messages: messages of a chat that are given to the model, the new one included.
         history_bytes: bytes of them, as JSON.
     """
@@ -53,28 +53,34 @@ class Limits:
     history_messages: int = 1_000
     history_bytes: int = 4_000_000
 
-    def check_prompt(self, request: StartRequest) -> None:
+    def check_prompt(self, brought: Sequence[UIMessage]) -> None:
         """Refuse what is too long to be asked (rule N5).
+
+        Args:
+            brought: what the conversation takes from the request.
 
         Raises:
             ApiError: 413.
         """
-        # In a chat the server has the rest, and takes only the newest message.
-        brought = request.messages if request.chat_id is None else [request.newest]
-        size = sum(len(part["text"]) for message in brought for part in message["parts"] if part["type"] == "text")
-        if self.prompt_chars and size > self.prompt_chars:
+        size = sum(_characters(part) for message in brought for part in message["parts"]) if self.prompt_chars else 0
+        if size > self.prompt_chars:
             what = f"The request holds {size} characters of text; at most {self.prompt_chars} are taken. Send less."
             raise ApiError(413, "prompt_too_large", what)
 
     def trimmed(self, messages: list[UIMessage]) -> list[UIMessage]:
-        """The newest messages of a chat that the limits let through; the question itself always stays (rule H7)."""
+        """The newest messages of a chat that the limits let through (rule H7).
+
+        The newest question always stays, and what follows it: the answer that is gone on with (rule H10).
+        """
+        asked = [index for index, message in enumerate(messages) if message["role"] != "assistant"]
+        least = len(messages) - asked[-1] if asked else 1
         left = self.history_bytes
         for count, message in enumerate(reversed(messages)):
             left -= len(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
-            if count and (count >= self.history_messages or left < 0):
+            if count >= least and (count >= self.history_messages or left < 0):
                 kept = messages[-count:]
                 # Some providers refuse a conversation that begins with an answer.
-                first = next(index for index, each in enumerate(kept) if each["role"] != "assistant")
+                first = next((index for index, each in enumerate(kept) if each["role"] != "assistant"), 0)
                 return kept[first:]
         return messages
 
@@ -91,6 +97,16 @@ def too_many_live(most: int) -> ApiError:
     """429: too many answers of one owner are being written (rule N2)."""
     what = f"{most} of your answers are being written already. Nothing was started; wait for one to end, or stop one."
     return ApiError(429, "limit_live", what, retry_after=_LIVE_SECONDS)
+
+
+def _characters(part: dict[str, Any]) -> int:
+    """What counts of a part: text as it is, of a file only one of text, and all of anything else, as JSON."""
+    kind, media = part.get("type"), part.get("mediaType")
+    if kind == "text":
+        return len(part["text"])
+    if kind == "file" and not (isinstance(media, str) and media.lower().startswith("text/")):
+        part = {name: value for name, value in part.items() if name != "url"}
+    return len(json.dumps(part, ensure_ascii=False, separators=(",", ":")))
 
 
 def _again(seconds: int) -> str:

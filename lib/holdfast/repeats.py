@@ -1,4 +1,4 @@
-"""What an Idempotency-Key stands for: the stream that answers its request (docs/protocol.md, rule S2)."""
+"""Which answer a request has already, by its Idempotency-Key or in its chat (docs/protocol.md, rules S2 and H3)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast import history
+from holdfast.claims import Turn
 from holdfast.errors import ApiError, BadRecord
+from holdfast.history import History
 from holdfast.identity import created_ms, digest
 from holdfast.log import GRACE_MS, Log
 from holdfast.operations import Drop, Get, Put
+from holdfast.records import Entry, Error, Stop, is_terminal
 from holdfast.requests import StartRequest
 from holdfast.stored import read_json
 
@@ -66,6 +70,65 @@ class Repeats:
 
     def _key(self, request: StartRequest) -> str:
         return self.log.keys.idempotency(digest(request.owner, request.key))
+
+
+async def newest_of(chat: History | None) -> tuple[Turn, Entry] | None:
+    """The newest turn of a chat and the last entry of its log; None without either."""
+    newest = None if chat is None else await chat.newest_turn()
+    if chat is None or newest is None:
+        return None
+    last = await chat.log.last(newest.stream)
+    return None if last is None else (newest, last)
+
+
+async def joins(log: Log, request: StartRequest, newest: Turn, last: Entry) -> bool:
+    """Whether the answer of the newest turn is the one that a request asks for (rule H3).
+
+    Args:
+        log: the verbs.
+        request: the start.
+        newest: the newest turn of its chat.
+        last: the last entry of that turn's log.
+
+    Raises:
+        Vanished: the log is gone.
+    """
+    same = newest.identity == request.turn_identity
+    if is_terminal(last.record):
+        return same and request.is_one_turn and not taken_back(last)
+    if same or request.trigger != "regenerate":
+        return same
+    return request.target in {None, await history.answers_as(log, newest.stream)}
+
+
+async def moves_on(log: Log, request: StartRequest, stream: str) -> bool:
+    """End a live answer if its reader has a part of it and moved on: nobody will read the rest (rule H3).
+
+    Returns:
+        Whether the reader moved on.
+
+    Raises:
+        Vanished: the log is gone.
+    """
+    answer = await history.answers_as(log, stream)
+    moved = any(message.get("id") == answer for message in request.messages[:-1])
+    if moved:
+        await history.end(log, stream, Stop(at=log.clock.now_ms(), by="next"))
+    return moved
+
+
+async def end_left(request: StartRequest, chat: History | None) -> str | None:
+    """End the live answer that a request leaves behind → its stream; None where it leaves none. See ``moves_on``."""
+    newest = await newest_of(chat)
+    if chat is None or newest is None or is_terminal(newest[1].record):
+        return None
+    stream = newest[0].stream
+    return stream if await moves_on(chat.log, request, stream) else None
+
+
+def taken_back(last: Entry) -> bool:
+    """Whether a log was sealed by its own start, which then died before it deleted it."""
+    return isinstance(last.record, Error) and last.record.by == "start"
 
 
 def _stream(request: StartRequest, stored: Any) -> str:

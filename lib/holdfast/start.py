@@ -18,10 +18,10 @@ from holdfast.identity import created_ms, digest, new_stream_id
 from holdfast.log import Log
 from holdfast.operations import Drop, Score, Unrank
 from holdfast.queue import Queue
-from holdfast.records import Entry, Error, Queued, Stop, encode, is_terminal
-from holdfast.repeats import Repeats
+from holdfast.records import Entry, Error, Queued, encode, is_terminal
+from holdfast.repeats import Repeats, end_left, joins, moves_on, newest_of, taken_back
 from holdfast.requests import StartRequest
-from holdfast.turns import Plan, busy, check_newest, deleted, plan_turn
+from holdfast.turns import Plan, busy, certainly_brought, check_newest, deleted, plan_turn
 
 _logger = logging.getLogger("holdfast")
 
@@ -94,14 +94,16 @@ class Starter:
         stream = new_stream_id(self.log.clock.now_ms())
         if (gate := self.gate) is None:
             return await self._start(request, stream)
-        gate.limits.check_prompt(request)
+        gate.limits.check_prompt(certainly_brought(request))
         if (refusal := await gate.enter(request.owner, address, stream)) is not None:
-            if (standing := await self._standing(request)) is None:
+            if (standing := await self._standing(request)) is not None:
+                return standing
+            ended = await end_left(request, self._chat(request)) if refusal.code == "limit_live" else None
+            if ended is None or not await gate.take_over(request.owner, stream, ended):
                 raise refusal
-            return standing
         try:
             started = await self._start(request, stream)
-        except ApiError:
+        except Exception:
             await gate.leave(request.owner, stream)
             raise
         await gate.keep(request.owner, stream, started.stream if started.created else None)
@@ -116,13 +118,14 @@ class Starter:
                 await self._keys.keep(request, stream)  # its answer is gone, or never began: the key may serve again
             else:
                 stream = standing
-        if request.chat_id is None:
+        if (chat := self._chat(request)) is None:
             plan: Plan | Started = Plan(stream, request.messages)
         else:
-            chat = history.of_chat(self.log, request.owner, request.chat_id, self.chat_retention_seconds)
             try:
                 plan = await self._in_chat(request, chat, stream)
-            except ApiError:
+            except (Unavailable, Rejected):
+                raise  # the turn may be claimed: under its key the next try goes on with it
+            except Exception:
                 await self._keys.forget(request)
                 raise
         if isinstance(plan, Started):
@@ -221,19 +224,15 @@ class Starter:
     async def _standing(self, request: StartRequest) -> Started | None:
         """The answer that a request has already, for one that may begin none."""
         stream = await self._keys.find(request)
-        if stream is None and request.chat_id is not None:
-            chat = history.of_chat(self.log, request.owner, request.chat_id, self.chat_retention_seconds)
-            newest = await chat.newest_turn()
-            if newest is not None and newest.identity == request.turn_identity:
-                last = await self.log.last(newest.stream)
-                over = last is not None and is_terminal(last.record)
-                stream = newest.stream if request.is_one_turn or not over else None
+        newest = None if stream is not None else await newest_of(self._chat(request))
+        if newest is not None and await joins(self.log, request, *newest):
+            stream = newest[0].stream
         return Started(stream, created=False) if stream is not None and await self._repair(stream) else None
 
     async def _repair(self, stream: str) -> bool:
         """Enqueue again what was opened and nobody began (rule S3) → whether there is an answer to join."""
         last = await self.log.last(stream)
-        if last is None or _taken_back(last):
+        if last is None or taken_back(last):
             return False
         if isinstance(last.record, Queued):
             await self._enqueue(stream)
@@ -248,6 +247,11 @@ class Starter:
             await self.queue.enqueue(stream, 1, dedup=dedup)
 
     # -- in a chat ----------------------------------------------------------------------------------
+
+    def _chat(self, request: StartRequest) -> History | None:
+        if request.chat_id is None:
+            return None
+        return history.of_chat(self.log, request.owner, request.chat_id, self.chat_retention_seconds)
 
     async def _in_chat(self, request: StartRequest, chat: History, stream: str) -> Plan | Started:
         """Find the turn of this request: a new one, claimed, or one that is there already."""
@@ -268,6 +272,7 @@ class Starter:
                 await chat.renew(items)
             plan = plan_turn(request, items, number, stream)
             if self.gate is not None:
+                self.gate.limits.check_prompt(plan.brought)
                 plan = replace(plan, messages=self.gate.limits.trimmed(plan.messages))
             claimed = await chat.claim(number, stream, request.turn_identity)
             if claimed.stream == stream:
@@ -278,22 +283,16 @@ class Starter:
     async def _beside(self, request: StartRequest, chat: History, newest: Turn) -> Started | None:
         """What the newest turn means for this request: join it, wait for it, or go on after it (rule H3)."""
         last = await self.log.last(newest.stream)
-        same = newest.identity == request.turn_identity
         if last is None:
-            if not same and self._is_starting(newest):
+            if newest.identity != request.turn_identity and self._is_starting(newest):
                 raise deleted() if await chat.newest_turn() is None else busy(newest.stream)
             return None
-        if is_terminal(last.record):
+        if over := is_terminal(last.record):
             await self._settle(newest)
-            repeats = same and request.is_one_turn and not _taken_back(last)
-            return Started(newest.stream, created=False) if repeats else None
-        answer = await history.answers_as(self.log, newest.stream)
-        if same or (request.trigger == "regenerate" and request.target in {None, answer}):
+        if await joins(self.log, request, newest, last):
             await self._repair(newest.stream)
             return Started(newest.stream, created=False)
-        if any(message.get("id") == answer for message in request.messages[:-1]):
-            # Its reader has the partial answer and moved on: nobody will read the rest.
-            await history.end(self.log, newest.stream, Stop(at=self.log.clock.now_ms(), by="next"))
+        if over or await moves_on(self.log, request, newest.stream):
             return None
         raise busy(newest.stream)
 
@@ -309,8 +308,3 @@ class Starter:
     def _period(self, at_ms: int | None) -> int:
         at_ms = self.log.clock.now_ms() if at_ms is None else at_ms
         return at_ms // (self.chat_retention_seconds * 1000)
-
-
-def _taken_back(last: Entry) -> bool:
-    """Whether a log was sealed by its own start, which then died before it deleted it."""
-    return isinstance(last.record, Error) and last.record.by == "start"

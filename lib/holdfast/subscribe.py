@@ -106,6 +106,7 @@ class Subscriber:
         age_ms = clock.now_ms() - born
         # A replica may lag behind the start, and a 404 would end an EventSource for good.
         give_up = clock.monotonic() + (self.patience.unknown if 0 <= age_ms <= _YOUNG_MS else 0)
+        pause = self.patience.poll
         while not (entries := await self._ends(stream, access, cursor, fresh=False)):
             if clock.monotonic() >= give_up:
                 await self._conceal(give_up)
@@ -114,7 +115,9 @@ class Subscriber:
                     what = "This answer was deleted after its retention. Start a new one."
                     raise ApiError(410, "stream_expired", what)
                 raise unknown_stream()
-            await clock.sleep(self.patience.poll)
+            # Replicas lag for milliseconds, and made-up ids must not cost much: longer each time.
+            await clock.sleep(min(pause, give_up - clock.monotonic()))
+            pause *= 2
         if cursor is not None and cursor.entry not in {entry.id for entry in entries}:
             # Only a lagging replica may be behind a cursor: the primary decides.
             entries = await self._ends(stream, access, cursor, fresh=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ class Plan:
         turn: the number of the turn, or 0 outside a chat.
         drops: members that the history loses.
         asks: whether the newest message is new to the history.
+        brought: what of it the request brought, and not the history: the limit on its size counts this (rule N5).
     """
 
     stream: str
@@ -30,6 +32,7 @@ class Plan:
     turn: int = 0
     drops: tuple[str, ...] = ()
     asks: bool = False
+    brought: Sequence[UIMessage] = ()
 
     @property
     def answers_as(self) -> str:
@@ -50,6 +53,13 @@ def check_newest(request: StartRequest) -> None:
         raise ApiError(422, "field_invalid", what, extra={"field": "messages"})
 
 
+def certainly_brought(request: StartRequest) -> Sequence[UIMessage]:
+    """What a start brings into its conversation, whatever the history holds."""
+    if request.chat_id is None:
+        return request.messages
+    return [request.newest] if request.trigger == "submit" and request.newest["role"] == "user" else ()
+
+
 def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str) -> Plan:
     """What a start in a chat writes (rule H1).
 
@@ -63,13 +73,15 @@ def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str
         ApiError: 422 the client sent results of tools that no message of the chat waits for.
     """
     if request.newest["role"] == "assistant" and not items:
-        return Plan(stream, request.messages, number, asks=True)
+        return Plan(stream, request.messages, number, asks=True, brought=request.messages)
+    brought: Sequence[UIMessage] = certainly_brought(request)
     if request.newest["role"] == "assistant":
-        kept, newest = _before_continued(request, items)
+        kept, newest, brought = _before_continued(request, items)
     elif request.trigger == "regenerate":
         kept, newest = _before_answer(request, items), None
         if not kept:  # the store knows nothing of this chat: what the client sent is all there is
-            return Plan(stream, [*request.messages[:-1], _named(request.newest, number)], number, asks=True)
+            taken = [*request.messages[:-1], _named(request.newest, number)]
+            return Plan(stream, taken, number, asks=True, brought=taken)
     else:
         kept, newest = _before_edited(request, items), _named(request.newest, number)
     dropped = {item.turn for item in items[len(kept) :]}
@@ -82,7 +94,7 @@ def plan_turn(request: StartRequest, items: list[Item], number: int, stream: str
     messages = [item.message for item in kept]
     if newest is None:
         return Plan(stream, messages, number, drops)
-    return Plan(stream, [*messages, newest], number, drops, asks=True)
+    return Plan(stream, [*messages, newest], number, drops, asks=True, brought=brought)
 
 
 def _named(message: UIMessage, number: int) -> UIMessage:
@@ -90,12 +102,17 @@ def _named(message: UIMessage, number: int) -> UIMessage:
     return {"id": f"msg_{number}.0", **message}
 
 
-def _before_continued(request: StartRequest, items: list[Item]) -> tuple[list[Item], UIMessage]:
-    """What stays before a message that goes on, and that message with the results of the client's tools (rule H10)."""
+def _before_continued(request: StartRequest, items: list[Item]) -> tuple[list[Item], UIMessage, list[UIMessage]]:
+    """What stays before a message that goes on, that message with its tools' results, and these alone (rule H10)."""
     for index, item in enumerate(items):
         if item.message["role"] == "assistant" and item.message.get("id") == request.newest.get("id"):
             if whole := with_results(item.message, request.newest):
-                return items[:index], whole
+                results = [
+                    {name: part[name] for name in ("output", "errorText") if name in part}
+                    for before, part in zip(item.message["parts"], whole["parts"], strict=True)
+                    if part is not before
+                ]
+                return items[:index], whole, [{"role": "assistant", "parts": results}]
             break
     what = "messages: no tool call of this chat waits for the results in the newest message. Load the chat again."
     raise ApiError(422, "field_invalid", what, extra={"field": "messages"})

@@ -10,8 +10,9 @@ from holdfast import chats, history
 from holdfast.access import Access
 from holdfast.answer import Answer
 from holdfast.errors import ApiError, Superseded, Vanished
+from holdfast.identity import digest
 from holdfast.log import Log
-from holdfast.operations import Last
+from holdfast.operations import Last, Rank, Ranked
 from holdfast.records import EntryId, Parts, Stop, decode
 from holdfast.rescue import Rescuer
 from holdfast.subscribe import Frame, Patience, Subscriber
@@ -124,6 +125,17 @@ async def test_a_live_answer_is_stopped_first(store: Store) -> None:
 async def _append(log: Log, stream: str) -> None:
     more = Parts(at=0, pos=3, parts=[{"type": "text-delta", "id": "t", "delta": "more"}])
     await log.append(stream, EntryId(1, 2), more)
+
+
+async def test_a_deleted_answer_gives_its_place_back(store: Store) -> None:
+    """Rules J6 and N2: only its own, and at once: nobody waits for what would pass for a start under way."""
+    mine = Chats(store)
+    started = await mine.start("c", "Why?")
+    places = mine.log.keys.live(digest("me"))
+    now = store.clock.now_ms()
+    await mine.log.run(Rank(places, started.stream, now), Rank(places, "another", now))
+    await mine.erase("c")
+    assert await store.one(Ranked(places)) == [("another", now)]
 
 
 async def test_a_key_of_a_deleted_answer_begins_a_new_one(store: Store) -> None:

@@ -124,7 +124,7 @@ async def test_a_stream_that_appears_in_time_is_found() -> None:
     assert not opening.done()
     await write(Log(store, Keys(), clock), Plan(((1,),), (False,), "finish"))
     assert len(await frames(await opening)) == 3
-    assert clock.monotonic() < 2.2
+    assert clock.monotonic() < 2.3  # the looks grow apart: this one is at 2.25
 
 
 @virtual

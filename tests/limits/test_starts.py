@@ -8,59 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.adapters.memory_rates import MemoryRates
 from holdfast.errors import ApiError, Unavailable
 from holdfast.gate import Gate
-from holdfast.identity import digest
-from holdfast.limits import Limits
-from holdfast.operations import Append, Enter, Operation, Rank, Ranked
-from holdfast.records import Stop
+from holdfast.operations import Append, Enter, Operation, Rank
 from holdfast.requests import StartRequest
-from holdfast.start import Started, Starter
+from holdfast.start import Started
 from tests.clocks import virtual
 from tests.faults import LOST_REPLY, LOST_REQUEST, slow
-from tests.publishing.stage import Script, Stage, die, said
-
-GIVE_UP = 120.0
-
-
-class Guarded(Stage):
-    """A stage whose starts are limited.
-
-    Args:
-        limits: fields of ``Limits``.
-    """
-
-    def __init__(self, **limits: int) -> None:
-        super().__init__()
-        self.limits = Limits(**limits)
-        self.rates = MemoryRates(self.clock)
-
-    def starter(self) -> Starter:
-        """With a gate over the faulty port."""
-        gate = Gate(self.log, self.rates, self.limits, GIVE_UP)
-        return replace(super().starter(), gate=gate)
-
-    async def start(self, owner: str = "me", address: str = "a", **fields: object) -> Started:
-        """Start an answer of its own."""
-        request = replace(StartRequest(owner, [said("Why?")]), **fields)  # type: ignore[arg-type]
-        return await self.starter().start(request, address)
-
-    async def refused(self, owner: str = "me", address: str = "a", **fields: object) -> ApiError:
-        """The error of a start that is refused."""
-        with pytest.raises(ApiError) as caught:
-            await self.start(owner, address, **fields)
-        return caught.value
-
-    async def places(self, owner: str = "me") -> list[str]:
-        """The streams that have the owner's places."""
-        (ranked,) = await self.memory.apply(Ranked(self.keys.live(digest(owner))))
-        return [stream for stream, _ in ranked]
-
-    async def end(self, stream: str) -> None:
-        """End an answer from outside, as a stop does."""
-        await self.calm.seal(stream, Stop(at=self.clock.now_ms(), by="request"))
-
+from tests.limits.guarded import GIVE_UP, Guarded
+from tests.publishing.stage import Script, die, said
 
 # -- starts per minute --------------------------------------------------------------------------------
 
@@ -399,43 +355,6 @@ async def test_a_store_that_fails_once_costs_nobody_the_start() -> None:
     stage.port.rescript([LOST_REPLY])
     started = await replace(stage.starter(), gate=gate).start(StartRequest("me", [said("Why?")]), "a")
     assert (started.created, len(failed)) == (True, 1)
-
-
-# -- sizes --------------------------------------------------------------------------------------------
-
-
-@virtual
-async def test_a_prompt_is_so_long_and_no_longer() -> None:
-    """Rule N5: 413 for one character too many, of all messages without a chat, of the newest one in a chat."""
-    stage = Guarded(prompt_chars=10)
-    whole = [said("12345"), said("12345", role="assistant"), said("1234567890")]
-    await stage.start(messages=whole[-1:])
-    error = await stage.refused(messages=[said("12345678901")])
-    assert (error.status, error.code, error.retry_after) == (413, "prompt_too_large", None)
-    assert (await stage.refused(messages=whole)).code == "prompt_too_large"
-    await stage.start(messages=whole, chat_id="c")
-    await stage.start(messages=[said("☃" * 10)])
-
-
-@virtual
-async def test_the_model_is_given_so_many_messages_of_a_chat() -> None:
-    """Rule H7: the newest ones, the question among them, from a question on; the store keeps them all."""
-    stage = Guarded(history_messages=4)
-    for number in range(4):
-        stage.stream = (await stage.start(chat_id="c", messages=[said(f"q{number}", id=f"q{number}")])).stream
-        await stage.publish(Script([f"a{number}"]), f"m{number}")
-    given = [message["parts"][0]["text"] for message in (await stage.answer()).queued.messages]
-    assert given == ["q2", "a2", "q3"]
-
-
-def test_the_model_is_given_so_many_bytes_of_a_chat() -> None:
-    """Rule H7: older messages are left out where they do not fit; the question always goes."""
-    messages = [said("x" * 1000), said("y" * 1000, role="assistant"), said("z" * 1000)]
-    assert Limits(history_bytes=3_300).trimmed(messages) == messages
-    assert Limits(history_bytes=3_000).trimmed(messages) == messages[2:]
-    assert Limits(history_bytes=10).trimmed(messages) == messages[2:]
-    assert Limits(history_messages=1).trimmed(messages) == messages[2:]
-    assert Limits(history_messages=3).trimmed(messages) == messages
 
 
 def _opens(operations: Sequence[Operation]) -> bool:

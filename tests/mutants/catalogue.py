@@ -334,7 +334,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="a deleted log leaves its idempotency key",
         rule="J6",
         file="lib/holdfast/erasure.py",
-        old="gone.append(keys.idempotency(entry.record.idempotency))",
+        old="gone.append(keys.idempotency(queued.idempotency))",
         new="pass",
         tests=("tests/core/test_chat_deletion.py::test_a_key_of_a_deleted_answer_begins_a_new_one[memory]",),
     ),
