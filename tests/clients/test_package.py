@@ -19,9 +19,10 @@ import pytest
 
 from tests.clients import node
 from tests.clients.agents import is_one_text
+from tests.clients.conftest import GENERATOR
 from tests.clients.front import Front
 from tests.clients.readers import browser, options, without_proxies
-from tests.e2e.system import System
+from tests.e2e.system import Standins, System, system
 from tests.e2e.waiting import until
 from tests.local.ports import free_block
 
@@ -71,14 +72,28 @@ def test_the_tarball_holds_the_package_and_nothing_else(tarball: Path, tmp_path:
 
 
 @pytest.fixture(scope="package")
-def built(tarball: Path, limited: System) -> Path:
+def front() -> Iterator[Front]:
+    """What the browser knows: one origin, in front of the app once that is served."""
+    with Front("http://127.0.0.1:1") as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def behind(at: Standins, front: Front) -> Iterator[System]:
+    """The system behind the app, which passes the browser's ``Origin`` on: it is listed, since it is not its own."""
+    with system(GENERATOR | {"HOLDFAST_MAX_SECONDS": "3", "HOLDFAST_ALLOWED_ORIGINS": front.url}, at) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def built(tarball: Path, behind: System) -> Path:
     """The app, with the package from its tarball, built for production: its types are checked on the way."""
     node.installed(APP)
     options = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund")
     node.run(node.tool("npm"), "install", *options, str(tarball), cwd=APP)
     shutil.rmtree(APP / ".next", ignore_errors=True)
     # Where /api leads to is fixed by the build.
-    node.run(node.tool("npx"), "next", "build", cwd=APP, env={"HOLDFAST_URL": limited.url})
+    node.run(node.tool("npx"), "next", "build", cwd=APP, env={"HOLDFAST_URL": behind.url})
     return APP
 
 
@@ -110,9 +125,10 @@ def served(app: Path) -> Iterator[str]:
         process.wait()
 
 
-def shown(url: str, path: str) -> dict[str, Any]:
+def shown(front: Front, path: str) -> dict[str, Any]:
     """Open a page in Chromium -> what it reports."""
-    with Front(url) as front, tempfile.TemporaryDirectory() as profile:
+    front.reports.clear()
+    with tempfile.TemporaryDirectory() as profile:
         process = subprocess.Popen(
             [browser("chromium"), *options("chromium", profile), f"{front.url}{path}"],
             env={**without_proxies(), "HOME": profile},
@@ -129,15 +145,16 @@ def shown(url: str, path: str) -> dict[str, Any]:
     return dict(front.reports[0])
 
 
-def test_a_fresh_next_app_streams(built: Path, limited: System) -> None:
+def test_a_fresh_next_app_streams(built: Path, behind: System, front: Front) -> None:
     """``useChat`` over a time limit of three seconds, and ``useHoldfast`` over it and a reload in mid-answer, in
     Chromium: the page shows the whole text, once.
     """
     browser("chromium")
     ask = quote("200 words of 40 ms, please.")
     with served(built) as url:
-        chat = shown(url, f"/?with=chat&ask={ask}")
-        hook = shown(url, f"/?with=hook&ask={ask}")
+        front.lead_to(url)
+        chat = shown(front, f"/?with=chat&ask={ask}")
+        hook = shown(front, f"/?with=hook&ask={ask}")
     assert chat["status"] == "ready", chat
     assert is_one_text(chat["text"], 200)
     assert chat["phases"].count("reconnecting") >= 1
@@ -145,4 +162,4 @@ def test_a_fresh_next_app_streams(built: Path, limited: System) -> None:
     assert is_one_text(hook["text"], 200)
     assert hook["text"].startswith(hook["first"])
     # The answers belong to the browser's own session, whose cookie came with the first question.
-    assert limited.http.get(f"/api/streams/{hook['id']}/status").status_code == 404
+    assert behind.http.get(f"/api/streams/{hook['id']}/status").status_code == 404
