@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
+import { licences } from './licences/plugin.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), licences()],
   resolve: {
     alias: {
       // What parses raw HTML is left out of the bundle: a model's HTML is shown as text, and cannot become elements.

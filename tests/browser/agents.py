@@ -66,6 +66,8 @@ MARKDOWN = f"""# Canaries
 
 ![pixel]({ELSEWHERE}/pixel.png?text=secret) ![script](javascript:{_RUN}) ![svg](data:image/svg+xml;base64,PHN2Zy8+)
 
+![](http://) ![](https:) ![](https://[x) ![](https://a%zz/b.png) ![]({ELSEWHERE}/nameless.png) [none](https://[x)
+
 | cell | <img src=x onerror={_RUN}> |
 |---|---|
 | [x](javascript:{_RUN}) | `<b>` |

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser.conftest import NewContext
 from tests.browser.packages import packages
@@ -106,6 +106,75 @@ def test_everything_by_keyboard(person: Person) -> None:
     page.get_by_role("button", name="Dark theme").press("Enter")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_the_drawer_keeps_the_focus(profile: NewContext, system: System) -> None:
+    """On a small screen Tab stays in the open list, which can be closed without a keyboard as well; the focus goes back
+    to the button that opened it. On a screen that becomes wide meanwhile the conversation can be reached again."""
+    page = Person(profile(viewport=NARROW).new_page(), system.url).open().page
+    menu = page.get_by_role("button", name="Show the conversations")
+    close = page.get_by_role("button", name="Hide the conversations")
+    inside = "() => document.activeElement === document.body || !!document.activeElement.closest('#side')"
+    menu.click()
+    expect(page.get_by_role("link", name="New chat")).to_be_focused()
+    for key in ["Tab"] * 4 + ["Shift+Tab"] * 6:
+        page.keyboard.press(key)
+        assert page.evaluate(inside), f"the focus left the drawer with {key}"
+    close.click()
+    expect(menu).to_be_focused()
+    expect(close).to_be_hidden()
+    menu.click()
+    expect(page.get_by_role("link", name="New chat")).to_be_focused()
+    page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
+    expect(close).to_be_hidden()
+    page.get_by_label("Your question").click()
+    expect(page.get_by_label("Your question")).to_be_focused()
+
+
+def test_a_double_click_on_send(person: Person, system: System) -> None:
+    """It sends and does not stop at once what it has sent; the field has the focus again, for the next question."""
+    question = "standin: tokens=90 rate=60\nTwice pressed?"
+    field = person.page.get_by_label("Your question")
+    field.fill(question)
+    person.page.get_by_role("button", name="Send").dblclick()
+    person.ends()
+    expect(field).to_be_focused()
+    assert [call["tokens_sent"] for call in system.calls(question)] == [90]
+
+
+def test_a_stop_after_a_click_on_send(person: Person) -> None:
+    """Only what belongs to the same double click is ignored: a later press stops the answer."""
+    person.page.get_by_label("Your question").fill("standin: tokens=3000 rate=60\nSent and stopped?")
+    person.page.get_by_role("button", name="Send").click()
+    person.reads(120)
+    person.page.get_by_role("button", name="Stop the answer").click()
+    person.ends("Stopped")
+
+
+def test_whoever_writes_is_not_taken_elsewhere(person: Person) -> None:
+    """The live answer is opened for who comes back, but not once they have begun to write another question."""
+    person.ask("standin: tokens=3000 rate=50\nElsewhere?")
+    person.reads()
+    second = Person(person.page.context.new_page(), person.url)
+    held: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    second.page.route("**/api/chats?*", hold_first)
+    with second.page.expect_request("**/api/chats?*"):
+        second.open()
+    field = second.page.get_by_label("Your question")
+    field.fill("Half a question")
+    held[0].continue_()
+    expect(second.page.get_by_role("navigation").get_by_role("listitem")).to_have_count(1)
+    expect(field).to_have_value("Half a question")
+    assert second.page.url == f"{second.url}/"
+    person.page.get_by_role("button", name="Stop the answer").click()
+    person.ends("Stopped")
 
 
 def test_a_screen_reader_hears_the_end_and_not_every_word(person: Person) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -37,7 +38,8 @@ def _is_clean(page: Page) -> None:
 
 def test_canaries_in_every_part(profile: NewContext, at: running.Standins) -> None:
     """Markdown, HTML, links, pictures, code, thoughts, tools, sources and files: shown as text or left out, no request
-    leaves for elsewhere, and the policy has nothing to refuse. So it is while streaming and after a refresh."""
+    leaves for elsewhere, and the policy has nothing to refuse. Addresses that are none break nothing. So it is while
+    streaming and after a refresh."""
     with running.system({"HOLDFAST_GENERATOR": "tests.browser.agents:canaries"}, at) as hostile:
         context = profile(hostile.url)
         context.add_init_script(_REFUSALS)
@@ -50,6 +52,8 @@ def test_canaries_in_every_part(profile: NewContext, at: running.Standins) -> No
         for _ in range(2):
             expect(person.prose.get_by_text("The last line.")).to_be_visible()
             expect(person.prose).to_contain_text("<script>window.canary=1</script>")
+            expect(person.prose.get_by_role("link", name="Image: elsewhere.invalid")).to_be_visible()
+            expect(person.answer.locator(".plain")).to_have_count(0)
             for summary in page.locator("article summary").all():
                 summary.click()
             _is_clean(page)
@@ -62,6 +66,29 @@ def test_canaries_in_every_part(profile: NewContext, at: running.Standins) -> No
             assert {"noopener", "noreferrer"} <= set(str(link.get_attribute("rel")).split())
         assert not [url for url in asked if url.startswith(ELSEWHERE)]
         assert {url.split("/")[2] for url in asked} == {hostile.url.split("/")[2]}
+
+
+def test_a_message_that_cannot_be_shown(person: Person) -> None:
+    """It breaks nothing but itself: its plain text stands in its place, and the messages around it are there."""
+    odd = {"type": "source-document", "sourceId": "s", "mediaType": "text/plain", "title": {"no": "text"}}
+
+    def said(id: str, role: str, text: str, *others: dict[str, Any]) -> dict[str, Any]:
+        return {"id": id, "role": role, "parts": [{"type": "text", "text": text}, *others]}
+
+    messages = [
+        said("a", "user", "Before?"), said("msg_b", "assistant", "Kept **as it is**.", odd),
+        said("c", "user", "And after?"), said("msg_d", "assistant", "Whole **words**."),
+    ]  # fmt: skip
+    body = json.dumps({"id": "x", "messages": messages, "stream": None})
+    person.page.route("**/api/chat/x", lambda route: route.fulfill(body=body, content_type="application/json"))
+    person.open("/?chat=x")
+    answers = person.page.locator("article.answer")
+    expect(answers.first).to_contain_text("Kept **as it is**.")
+    expect(answers.last.locator("p")).to_have_text("Whole words.")
+    expect(person.page.locator("article.asked")).to_have_count(2)
+    person.ask("standin: tokens=20 rate=400\nAnd on?")
+    expect(person.asked).to_contain_text("And on?")
+    person.ends()
 
 
 def test_the_policy_is_in_force(person: Person) -> None:

@@ -43,7 +43,7 @@ def test_a_failure_in_mid_answer_keeps_what_was_written(profile: NewContext, at:
     ("status", "code", "head"),
     [
         (429, "limit_starts_owner", "Too much at once"),
-        (413, "conversation_too_large", "The answer failed"),
+        (409, "chat_busy", "Another answer of this conversation is being written"),
         (503, "store_unavailable", "The service is not reachable right now"),
     ],
 )

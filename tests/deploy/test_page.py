@@ -52,6 +52,31 @@ def test_the_first_visit_is_small() -> None:
     assert total < MOST_KB * 1024, f"{total / 1024:.0f} KB"
 
 
+def test_the_page_names_the_licences_of_what_is_in_it() -> None:
+    """Everything that the page is built on stands in THIRD-PARTY.txt in the version of the lock, under terms that are
+    there in full.
+    """
+    text = (PUBLIC / "THIRD-PARTY.txt").read_text("utf-8")
+    wanted = json.loads((WEB / "package.json").read_text("utf-8"))["dependencies"]
+    lock = json.loads((WEB / "package-lock.json").read_text("utf-8"))["packages"]
+    needed = {f"{name} {lock[f'node_modules/{name}']['version']} (" for name in (*wanted, "highlight.js")}
+    assert {line for line in needed if f"\n{line}" not in text} == set()
+    assert "SIL OPEN FONT LICENSE Version 1.1" in text
+    assert "Copyright (c) 2006, Ivan Sagalaev." in text
+    assert "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in text
+    # What the build itself is made with is no part of the page, apart from the bundlers' few lines.
+    assert "\naxe-core " not in text
+    assert "Licenses of bundled dependencies" not in text
+
+
+@virtual
+async def test_the_licences_are_text_that_a_browser_shows() -> None:
+    """They are served as plain text, and can be asked for by name."""
+    reply = await App().ask("GET", "/THIRD-PARTY.txt")
+    assert (reply.status, reply.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert reply.body == (PUBLIC / "THIRD-PARTY.txt").read_bytes()
+
+
 def test_nothing_comes_from_elsewhere() -> None:
     """No file of the page names another host to load from: no CDN, no fonts, no counters."""
     html = (PUBLIC / "index.html").read_text()

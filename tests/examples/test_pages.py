@@ -57,7 +57,7 @@ def origin(*command: str, port: int, env: dict[str, str] | None = None) -> Itera
     def answers() -> bool:
         assert process.poll() is None, "the front end's server ended at once"
         try:
-            return httpx.get(url, timeout=2, trust_env=False).status_code == 200
+            return httpx.get(url, timeout=5, trust_env=False, follow_redirects=True).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -66,3 +66,19 @@ export function outcomeOf(status: Status): Outcome {
 export function textOf(message: UIMessage): string {
   return message.parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
 }
+
+/** Whether a part of an answer is anything that a person sees. */
+export function isSeen(part: UIMessage['parts'][number]): boolean {
+  if (part.type === 'text' || part.type === 'reasoning') return part.text !== ''
+  return part.type !== 'step-start' && !part.type.startsWith('data-')
+}
+
+/** Characters of an answer up to which a screen reader is given the whole of it at its end. */
+const READ_OUT = 600
+
+/** What is said at the end of an answer. */
+export function endingOf(message: UIMessage): string {
+  const text = textOf(message)
+  if (text.length <= READ_OUT) return `The answer is complete. ${text}`
+  return `The answer is complete: ${text.split(/\s+/).length} words.`
+}

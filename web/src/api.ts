@@ -1,6 +1,7 @@
 /** The HTTP contract (docs/protocol.md, chapter W) as the page uses it. */
 
 import type { UIMessage } from 'ai'
+import { FollowError } from 'holdfast-client'
 
 /** A refusal or an outage, with the server's own code and message. */
 export class Problem extends Error {
@@ -83,6 +84,7 @@ export async function problemOf(response: Response): Promise<Problem> {
 /** Any failure as a problem that can be shown. */
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
+  if (error instanceof FollowError) return new Problem(error.status ?? 0, `follow_${error.code}`, error.message)
   if (error instanceof TypeError) {
     return new Problem(0, 'unreachable', 'The server could not be reached. Check the connection and try again.')
   }
@@ -90,12 +92,22 @@ export function asProblem(error: unknown): Problem {
   return new Problem(0, 'answer_failed', said || 'The answer failed. Try again.')
 }
 
-async function ask(method: string, path: string, body?: unknown): Promise<Response> {
+interface Sent {
+  /** Sent as JSON. */
+  body?: unknown
+  /** A read token. In a header: an address with it would stand in logs. */
+  token?: string | undefined
+}
+
+async function ask(method: string, path: string, { body, token }: Sent = {}): Promise<Response> {
   let response: Response
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
     })
   } catch {
@@ -133,8 +145,7 @@ export async function stopStream(id: string): Promise<void> {
 
 /** @param token a read token, for an answer that was shared. */
 export async function readStatus(id: string, token?: string): Promise<Status> {
-  const query = token === undefined ? '' : `?token=${encodeURIComponent(token)}`
-  return (await ask('GET', `${streamPath(id)}/status${query}`)).json()
+  return (await ask('GET', `${streamPath(id)}/status`, { token })).json()
 }
 
 export async function shareStream(id: string): Promise<Share> {
@@ -152,5 +163,5 @@ export async function linkDevice(): Promise<DeviceLink> {
 }
 
 export async function claimDevice(code: string): Promise<void> {
-  await ask('POST', '/api/session/claim', { code })
+  await ask('POST', '/api/session/claim', { body: { code } })
 }

@@ -15,6 +15,9 @@ import { useTheme } from './theme'
 import { Thread } from './thread'
 import { headOf } from './trouble'
 
+/** Where the list is a drawer, as in styles/frame.css. */
+const NARROW = '(max-width: 820px)'
+
 export function App() {
   const place = usePlace()
   const said = useAnnounced()
@@ -101,7 +104,10 @@ function Desk({ chat }: { chat: string | null }) {
     // Whoever comes back while an answer is being written wants to see it.
     void reload().then((chats) => {
       const live = chats.find((each) => each.stream !== null)
-      if (live !== undefined && chat === null && location.search === '') go(live.id, { replace: true })
+      // Whoever writes a question meanwhile wants to ask it.
+      const field = document.querySelector<HTMLTextAreaElement>('#question')
+      const here = chat === null && location.search === '' && !field?.value
+      if (live !== undefined && here) go(live.id, { replace: true })
     })
   }, [chat, reload])
 
@@ -118,13 +124,20 @@ function Desk({ chat }: { chat: string | null }) {
     if (!drawer) return
     drawn.current?.querySelector('a')?.focus()
     const close = (event: KeyboardEvent) => {
-      if (event.key === 'Escape') {
-        setDrawer(false)
-        menu.current?.focus()
-      }
+      // A dialog above the drawer is closed alone.
+      if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) setDrawer(false)
     }
+    // On a screen that became wide the list is no drawer, and nothing would be left that closes it.
+    const narrow = matchMedia(NARROW)
+    const widen = () => setDrawer(narrow.matches)
     window.addEventListener('keydown', close)
-    return () => window.removeEventListener('keydown', close)
+    narrow.addEventListener('change', widen)
+    return () => {
+      window.removeEventListener('keydown', close)
+      narrow.removeEventListener('change', widen)
+      // By now it is not inert any more. A conversation that was chosen takes the focus after this.
+      menu.current?.focus()
+    }
   }, [drawer])
 
   const begin = () => {
@@ -140,10 +153,19 @@ function Desk({ chat }: { chat: string | null }) {
   }
   return (
     <div className="desk" data-drawer={drawer}>
-      <a className="skip" href="#question">
+      <a className="skip" href="#question" inert={drawer}>
         Skip to the question field
       </a>
       <aside ref={drawn} className="side" id="side" aria-label="Conversations and settings">
+        <button
+          type="button"
+          className="quiet shut"
+          aria-label="Hide the conversations"
+          title="Hide the conversations"
+          onClick={() => setDrawer(false)}
+        >
+          <Icon name="close" />
+        </button>
         <Sidebar
           {...list}
           current={chat}
@@ -153,16 +175,17 @@ function Desk({ chat }: { chat: string | null }) {
         />
       </aside>
       <button type="button" className="veil" tabIndex={-1} aria-hidden="true" onClick={() => setDrawer(false)} />
-      <main>
+      {/* Below the drawer nothing is to be reached: the keyboard stays in it until it is closed. */}
+      <main inert={drawer}>
         <header className="bar">
           <button
             type="button"
             ref={menu}
             className="quiet menu"
-            aria-label={drawer ? 'Hide the conversations' : 'Show the conversations'}
+            aria-label="Show the conversations"
             aria-expanded={drawer}
             aria-controls="side"
-            onClick={() => setDrawer(!drawer)}
+            onClick={() => setDrawer(true)}
           >
             <Icon name="menu" />
           </button>

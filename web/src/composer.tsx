@@ -13,16 +13,23 @@ interface Props {
   draft: { text: string }
 }
 
+/** Milliseconds after a press on Send in which one on Stop, which takes its place, is the same double click. */
+const DOUBLE_CLICK_MS = 400
+
 const isTouch = () => matchMedia('(pointer: coarse)').matches
 
 export function Composer({ busy, stopping, onSend, onStop, draft }: Props) {
   const [text, setText] = useState(draft.text)
   const field = useRef<HTMLTextAreaElement>(null)
+  const pressed = useRef(Number.NEGATIVE_INFINITY)
 
-  useEffect(() => {
-    setText(draft.text)
+  const focus = () => {
     // On a touch screen the keyboard would cover half of the page unasked.
     if (!isTouch()) field.current?.focus({ preventScroll: true })
+  }
+  useEffect(() => {
+    setText(draft.text)
+    focus()
   }, [draft])
 
   useEffect(() => {
@@ -37,6 +44,10 @@ export function Composer({ busy, stopping, onSend, onStop, draft }: Props) {
     onSend(text.trim())
     setText('')
   }
+  const stop = () => {
+    focus()
+    if (performance.now() - pressed.current >= DOUBLE_CLICK_MS) onStop()
+  }
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== 'Enter' || event.shiftKey || event.nativeEvent.isComposing || isTouch()) return
     event.preventDefault()
@@ -47,7 +58,9 @@ export function Composer({ busy, stopping, onSend, onStop, draft }: Props) {
       className="composer"
       onSubmit={(event) => {
         event.preventDefault()
+        pressed.current = performance.now()
         send()
+        focus() // the button that had it is gone
       }}
     >
       <label className="unseen" htmlFor="question">
@@ -65,11 +78,19 @@ export function Composer({ busy, stopping, onSend, onStop, draft }: Props) {
         onKeyDown={onKey}
       />
       {busy ? (
-        <button type="button" className="round stop" onClick={onStop} disabled={stopping} aria-label="Stop the answer" title="Stop the answer">
+        <button
+          key="stop"
+          type="button"
+          className="round stop"
+          onClick={stop}
+          disabled={stopping}
+          aria-label="Stop the answer"
+          title="Stop the answer"
+        >
           <StopIcon />
         </button>
       ) : (
-        <button type="submit" className="round" disabled={text.trim() === ''} aria-label="Send" title="Send">
+        <button key="send" type="submit" className="round" disabled={text.trim() === ''} aria-label="Send" title="Send">
           <Icon name="send" />
         </button>
       )}

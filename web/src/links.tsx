@@ -13,8 +13,8 @@ interface Made {
   until: Date
 }
 
-const asProblem = (error: unknown) =>
-  error instanceof Problem ? error : new Problem(0, 'link_failed', 'The link could not be made. Try again.')
+const asProblem = (error: unknown, otherwise: string) =>
+  error instanceof Problem ? error : new Problem(0, 'link_failed', otherwise)
 
 /** Makes a link when the dialog opens. The server's answer names this page as it is reached from elsewhere. */
 function useMade(make: () => Promise<Made>): { made: Made | null; problem: Problem | null; again: () => void } {
@@ -27,7 +27,7 @@ function useMade(make: () => Promise<Made>): { made: Made | null; problem: Probl
     setProblem(null)
     make().then(
       (found) => current && setMade(found),
-      (error: unknown) => current && setProblem(asProblem(error)),
+      (error: unknown) => current && setProblem(asProblem(error, 'The link could not be made. Try again.')),
     )
     return () => {
       current = false
@@ -65,13 +65,20 @@ function Failed({ problem, onRetry }: { problem: Problem; onRetry: () => void })
 
 export function ShareDialog({ stream, onClose }: { stream: string; onClose: () => void }) {
   const [revoked, setRevoked] = useState(false)
+  /** Why the links could not be withdrawn. */
+  const [kept, setKept] = useState<Problem | null>(null)
   const { made, problem, again } = useMade(async () => {
     const { token, expires_at } = await shareStream(stream)
     return { url: `${location.origin}/#share=${stream}.${token}`, until: new Date(expires_at) }
   })
   const revoke = async () => {
-    await unshareStream(stream)
-    setRevoked(true)
+    setKept(null)
+    try {
+      await unshareStream(stream)
+      setRevoked(true)
+    } catch (error) {
+      setKept(asProblem(error, 'The links could not be withdrawn. Try again.'))
+    }
   }
   return (
     <Dialog title="Share this answer" onClose={onClose}>
@@ -82,9 +89,13 @@ export function ShareDialog({ stream, onClose }: { stream: string; onClose: () =
         <>
           <Link made={made} label="link to this answer" />
           <p className="hint">Good until {made.until.toLocaleString()}.</p>
-          <button type="button" className="button" onClick={() => revoke().catch(() => again())}>
-            Withdraw every link to this answer
-          </button>
+          {kept !== null ? (
+            <Failed problem={kept} onRetry={() => void revoke()} />
+          ) : (
+            <button type="button" className="button" onClick={() => void revoke()}>
+              Withdraw every link to this answer
+            </button>
+          )}
         </>
       ) : null}
     </Dialog>

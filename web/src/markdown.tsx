@@ -28,6 +28,8 @@ function Link({ href, children }: Tag<'a'>) {
 function Picture({ src, alt }: Tag<'img'>) {
   if (typeof src !== 'string' || src === '') return <span className="no-picture">[{alt || 'image'}]</span>
   if (OWN_IMAGE.test(src)) return <img className="picture" src={src} alt={alt ?? ''} />
+  // Models write addresses that are none, and a half-written one is none yet.
+  if (!URL.canParse(src)) return <span className="no-picture">[{alt || 'image'}]</span>
   return (
     <a className="no-picture" href={src} target="_blank" rel="noopener noreferrer nofollow">
       Image: {alt || new URL(src).hostname}

@@ -5,6 +5,7 @@ import { memo, type ReactNode } from 'react'
 import { textOf } from './answers'
 import { Icon } from './icons'
 import { Markdown } from './markdown'
+import { Sheltered } from './message-shelter'
 
 type Part = UIMessage['parts'][number]
 
@@ -30,10 +31,12 @@ export const Message = memo(function Message({ message, live, children }: Shown)
     // Busy while it grows: a screen reader is told of the end, and not of every word.
     <article className="answer" data-message={message.id} aria-busy={live}>
       <h2 className="unseen">Answer</h2>
-      {message.parts.map((part, index) => (
-        // Parts are only ever added at the end, so their place is their name.
-        <PartView key={index} part={part} live={live && index === last} />
-      ))}
+      <Sheltered content={message} instead={textOf(message)}>
+        {message.parts.map((part, index) => (
+          // Parts are only ever added at the end, so their place is their name.
+          <PartView key={index} part={part} live={live && index === last} />
+        ))}
+      </Sheltered>
       {children}
     </article>
   )

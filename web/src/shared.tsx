@@ -2,7 +2,7 @@
 
 import { Chat, useChat } from '@ai-sdk/react'
 import type { UIMessage } from 'ai'
-import { useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { announce } from './announce'
 import { type Outcome, outcomeIn, outcomeOf, type Phase, textOf } from './answers'
 import { asProblem, type Problem, readStatus } from './api'
@@ -42,20 +42,23 @@ export function Shared({ stream, token }: { stream: string; token: string }) {
         onFinish: async ({ message, isAbort }) => {
           setPhase('idle')
           if (isAbort) return
-          announce('The answer is complete.')
-          const told = outcomeIn(message)
-          setOutcome(told ?? (await readStatus(stream, token).then(outcomeOf, () => null)))
+          const found = outcomeIn(message) ?? (await readStatus(stream, token).then(outcomeOf, () => null))
+          setOutcome(found)
+          // A failure is an alert, which is told by itself.
+          if (found?.state === 'stopped') announce('The answer was stopped.')
+          else if (found?.state === 'finished') announce('The answer is complete.')
         },
       }),
     [stream, token],
   )
   const { messages, status, resumeStream } = useChat<UIMessage>({ chat, throttle: 60 })
 
+  const resume = useCallback(() => {
+    setProblem(null)
+    void resumeStream()
+  }, [resumeStream])
+
   useEffect(() => {
-    const resume = () => {
-      setProblem(null)
-      void resumeStream()
-    }
     const look = () => {
       if (chat.status === 'error') resume()
     }
@@ -65,7 +68,7 @@ export function Shared({ stream, token }: { stream: string; token: string }) {
       window.removeEventListener('online', look)
       void chat.stop()
     }
-  }, [chat, resumeStream])
+  }, [chat, resume])
 
   const live = status === 'submitted' || status === 'streaming'
   const answer = messages.findLast((message) => message.role === 'assistant')
@@ -99,7 +102,10 @@ export function Shared({ stream, token }: { stream: string; token: string }) {
                 <p>It was withdrawn, it has expired, or the answer is no longer kept. Ask whoever sent it for a new one.</p>
               </section>
             ) : null}
-            {problem !== null && !gone ? <Trouble problem={problem} onRetry={() => void resumeStream()} /> : null}
+            {problem !== null && !gone ? (
+              // An answer that failed stays as it is: only its owner can have it made anew.
+              <Trouble problem={problem} onRetry={outcome?.state === 'failed' ? undefined : resume} />
+            ) : null}
           </div>
         </div>
         <div className="below">

@@ -79,14 +79,14 @@ function Messages({ open }: { open: Open }) {
   return open.messages.map((message, index) => {
     const live = open.busy && index === last
     const stream = streamOf(message)
-    const outcome = stream === null ? null : (open.outcomes[stream] ?? outcomeIn(message))
+    const outcome = stream === null ? null : (outcomeIn(message) ?? open.outcomes[stream] ?? null)
     if (message.role !== 'assistant') return <Message key={message.id} message={message} live={false} />
     return (
       <Message key={message.id} message={message} live={live}>
         {live ? null : (
           <footer className="after">
             <CopyButton text={() => textOf(message)} label="Copy answer" />
-            {index === last && !open.busy ? (
+            {index === last && open.over ? (
               <button type="button" className="quiet" onClick={open.regenerate} aria-label="Answer again" title="Answer again">
                 <Icon name="again" />
               </button>

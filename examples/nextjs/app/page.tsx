@@ -1,26 +1,16 @@
-"use client";
+import { randomUUID } from "node:crypto";
+import { cookies } from "next/headers";
+import { redirect } from "next/navigation";
+import { Chat } from "./chat";
 
-import { useChat } from "@ai-sdk/react";
-import { DefaultChatTransport } from "ai";
-import { followFetch } from "holdfast-client";
-
-// Follows an answer over any number of connections; without it, the first connection's end would be the answer's.
-const transport = new DefaultChatTransport({ api: "/api/chat", fetch: followFetch() });
-
-export default function Page() {
-  const { messages, sendMessage, status, error } = useChat({ transport });
-  return (
-    <main>
-      {messages.map(({ id, role, parts }) => (
-        <p key={id} className={role}>
-          {parts.map((part) => (part.type === "text" ? part.text : ""))}
-        </p>
-      ))}
-      <form action={(form) => void sendMessage({ text: String(form.get("prompt")) })}>
-        <input name="prompt" aria-label="Question" defaultValue="Why do knots hold?" />
-        <button disabled={status !== "ready"}>Ask</button>
-      </form>
-      {error && <p role="alert">{error.message}</p>}
-    </main>
-  );
+// The conversation's id stands in the URL: a reload, or a link of one's own, comes back to it.
+export default async function Page({ searchParams }: { searchParams: Promise<{ id?: string }> }) {
+  const { id } = await searchParams;
+  if (!id) redirect(`/?id=${randomUUID()}`);
+  const url = `${process.env.HOLDFAST_URL}/api/chat/${encodeURIComponent(id)}`;
+  // Whose conversation it is, Holdfast's own cookie says.
+  const response = await fetch(url, { headers: { cookie: (await cookies()).toString() }, cache: "no-store" });
+  if (!response.ok && response.status !== 404) throw new Error(`Holdfast answered ${response.status}.`);
+  const { messages } = response.ok ? await response.json() : { messages: [] };
+  return <Chat key={id} id={id} messages={messages} />;
 }

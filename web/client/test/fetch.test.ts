@@ -1,6 +1,7 @@
 /** followFetch: one response for the AI SDK, whatever happens to its connections. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { FollowError } from "../src/errors.js";
@@ -55,11 +56,40 @@ test("a read is made as the start was: its headers, but none about its body, and
   assert.deepEqual(server.asked.map(({ credentials }) => credentials), ["include", "include"]);
 });
 
-test("headers of its own are made anew for reads: a token may have expired", async () => {
+test("token and headers of the options go with the first request as well, under the caller's own", async () => {
+  const headers = { "x-tenant": "t", "x-own": "option" };
+  const { server, time, fetch } = setUp([begun(2), rest], { token: "of the option", headers });
+  const init = { method: "POST", headers: { "content-type": "application/json", "x-own": "caller" }, body: "{}" };
+  await time.until(whole(await time.until(fetch(CHAT, init))));
+  const [start, read] = server.asked;
+  assert.equal(start?.headers.get("content-type"), "application/json");
+  for (const name of ["authorization", "x-tenant"]) assert.equal(read?.headers.get(name), start?.headers.get(name));
+  assert.equal(start?.headers.get("authorization"), "Bearer of the option");
+  assert.equal(start?.headers.get("x-tenant"), "t");
+  assert.equal(start?.headers.get("x-own"), "caller");
+  const resume = setUp([rest], { token: "of the option" });
+  await resume.time.until(resume.fetch(`${CHAT}/c/stream`));
+  assert.equal(resume.server.asked[0]?.headers.get("authorization"), "Bearer of the option");
+  const both = setUp([rest], { token: "of the option" });
+  await both.time.until(both.fetch(CHAT, POST));
+  assert.equal(both.server.asked[0]?.headers.get("authorization"), "Bearer me");
+});
+
+test("headers that cannot be made fail the call, and leave nothing behind", async () => {
+  const { time, fetch, server } = setUp([rest], { headers: () => Promise.reject(new Error("no token")) });
+  const { signal } = new AbortController();
+  await assert.rejects(time.until(fetch(CHAT, { ...POST, signal })), /no token/);
+  assert.equal(server.asked.length, 0);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("headers of the options are made anew for reads and win there: a token may have expired", async () => {
   const headers = (): HeadersInit => ({ authorization: "Bearer newer" });
   const { server, time, fetch } = setUp([begun(2), rest], { headers });
-  await time.until(whole(await time.until(fetch(CHAT, POST))));
+  const own = { ...POST.headers, "x-tenant": "t" };
+  await time.until(whole(await time.until(fetch(CHAT, { ...POST, headers: own }))));
   assert.deepEqual(server.asked.map((asked) => asked.headers.get("authorization")), ["Bearer me", "Bearer newer"]);
+  assert.deepEqual(server.asked.map((asked) => asked.headers.get("x-tenant")), ["t", "t"]);
 });
 
 test("a resume that was cut before its first event is asked for again; later its stream goes on", async () => {
@@ -72,6 +102,61 @@ test("a resume that was cut before its first event is asked for again; later its
     "/api/streams/S",
   ]);
   assert.ok(server.asked.every(({ headers }) => !headers.has("idempotency-key")));
+});
+
+test("a resume that the server cannot take now is asked for again, when it says", async () => {
+  for (const refused of [unreachable, status(408), status(429, null, { "retry-after": "5" }), status(500), status(503)]) {
+    const { server, time, fetch } = setUp([refused, refused, rest]);
+    const response = await time.until(fetch(`${CHAT}/c/stream`));
+    assert.deepEqual([response.status, server.asked.length], [200, 3]);
+    assert.ok(server.asked.every(({ method, headers }) => method === "GET" && !headers.has("idempotency-key")));
+  }
+  const busy = setUp([status(429, null, { "retry-after": "5" }), rest]);
+  await busy.time.until(busy.fetch(`${CHAT}/c/stream`));
+  assert.ok(busy.time.waits.some((ms) => ms === 5_000), `waited ${String(busy.time.waits)}`);
+});
+
+test("a resume is asked for again for 15 s at most, and not where that would be too soon; then its refusal is told", async () => {
+  for (const [refused, asked] of [
+    [status(503), 6],
+    [status(429, null, { "retry-after": "5" }), 4],
+    [status(429, null, { "retry-after": "60" }), 1],
+  ] as const) {
+    const { server, time, fetch } = setUp([refused]);
+    const began = time.at;
+    assert.ok((await time.until(fetch(`${CHAT}/c/stream`))).status >= 429);
+    assert.equal(server.asked.length, asked);
+    assert.ok(time.at - began <= 15_000);
+  }
+  const gone = setUp([unreachable]);
+  await assert.rejects(gone.time.until(gone.fetch(`${CHAT}/c/stream`)), TypeError);
+  assert.equal(gone.server.asked.length, 6);
+});
+
+test("a resume that another try cannot change is told at once; an abort ends the wait for one that can", async () => {
+  for (const code of [400, 401, 403, 404, 410]) {
+    const { server, time, fetch } = setUp([status(code)]);
+    assert.equal((await time.until(fetch(`${CHAT}/c/stream`))).status, code);
+    assert.equal(server.asked.length, 1);
+  }
+  const { server, time, fetch } = setUp([status(503)]);
+  const controller = new AbortController();
+  time.after(100, () => controller.abort());
+  await assert.rejects(time.until(fetch(`${CHAT}/c/stream`, { signal: controller.signal })), { name: "AbortError" });
+  assert.equal(server.asked.length, 1);
+});
+
+test("who watches is told of each further try for a resume", async () => {
+  const states: unknown[] = [];
+  const { time, fetch } = setUp([status(503, null, { "retry-after": "2" }), unreachable, rest], {
+    onState: ({ phase, ...more }) => states.push(phase === "reconnecting" ? { phase, ...more } : phase),
+  });
+  await time.until(whole(await time.until(fetch(`${CHAT}/c/stream`))));
+  assert.deepEqual(states.slice(0, 3), [
+    "connecting",
+    { phase: "reconnecting", reason: "the server answered 503", failed: true, failures: 1, delayMs: 2_000 },
+    { phase: "reconnecting", reason: "the server cannot be reached", failed: true, failures: 2, delayMs: 800 },
+  ]);
 });
 
 test("a start whose answer was lost, or that the server could not take, is sent again under the same key", async () => {
@@ -152,6 +237,27 @@ test("a body that nobody reads any more hangs up, and asks for nothing", async (
   assert.ok(server.asked[0]?.signal.aborted);
   assert.equal(server.asked.length, 1);
   assert.equal(surroundings.watchers, 0);
+});
+
+test("nothing listens to the caller's signal once an answer has ended, however it ended", async () => {
+  const { signal } = new AbortController(); // one of a page that lives long, for many calls
+  const listeners = (): number => getEventListeners(signal, "abort").length;
+  const ended = setUp([begun(2), rest]);
+  await ended.time.until(whole(await ended.time.until(ended.fetch(CHAT, { ...POST, signal }))));
+  assert.equal(listeners(), 0);
+  const failed = setUp([begun(2), status(410)]);
+  await assert.rejects(failed.time.until(whole(await failed.time.until(failed.fetch(CHAT, { ...POST, signal })))));
+  assert.equal(listeners(), 0);
+  const lost = setUp([unreachable]);
+  await assert.rejects(lost.time.until(lost.fetch(CHAT, { ...POST, signal })));
+  assert.equal(listeners(), 0);
+  const nothing = setUp([status(204)]);
+  await nothing.time.until(nothing.fetch(`${CHAT}/c/stream`, { signal }));
+  assert.equal(listeners(), 0);
+  const elsewhere = setUp([begun(1, "hang")]);
+  await assert.rejects(elsewhere.time.until(elsewhere.fetch("http://a.test/ask", { ...POST, signal })), /streamUrl/);
+  assert.equal(listeners(), 0);
+  assert.ok(elsewhere.server.asked[0]?.signal.aborted, "its connection is left open");
 });
 
 test("the stream's route lies beside the chat's, wherever that is, or where the caller says", async () => {
