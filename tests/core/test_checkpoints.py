@@ -34,7 +34,7 @@ async def _published(generate: Any) -> tuple[Verdict, Answer, list[Parts], list[
     return verdict, Answer(entries), [e.record for e in entries if isinstance(e.record, Parts)], crashes
 
 
-@pytest.mark.parametrize("bad", [object(), {1, 2}, b"x", float("nan"), "\ud800"], ids=repr)
+@pytest.mark.parametrize("bad", [..., {1, 2}, b"x", float("nan"), "\ud800"], ids=repr)
 def test_a_checkpoint_that_json_cannot_hold_fails_the_generator(bad: object) -> None:
     """Rule T1: it is the generator's error, said in its own frame; the answer ends, and nobody tries for ever."""
 

@@ -238,7 +238,7 @@ def test_an_odd_reason_is_other(reason: object) -> None:
         {"type": "source-url", "url": "https://example.com"},
         {"type": "file", "url": "https://example.com"},
         {"type": "data-x"},
-        {"type": "data-x", "data": object()},
+        {"type": "data-x", "data": ...},
         {"type": "data-x", "data": float("nan")},
         {"type": "data-x", "data": {1, 2}},
         {"type": "data-x", "data": b"x"},

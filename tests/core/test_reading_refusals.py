@@ -75,7 +75,16 @@ async def test_a_cursor_is_looked_for_on_the_primary() -> None:
 
 
 @pytest.mark.parametrize(
-    "stream", ["", "x", "a" * 29, "a" * 31, "../../etc/passwd/aaaaaaaaaaaaaa", "ä" * 30, f"{STREAM}\n"]
+    "stream",
+    [
+        "",
+        "x",
+        "a" * 29,
+        "a" * 31,
+        "../../etc/passwd/aaaaaaaaaaaaaa",
+        "ä" * 30,
+        pytest.param(f"{STREAM}\n", id="a line"),
+    ],
 )
 def test_what_is_no_stream_id_is_unknown(stream: str) -> None:
     """Rules I5, X1: an id of another form is 404 at once, and the store is not asked."""

@@ -167,7 +167,7 @@ _CHAT: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("parse", "body", "field"),
     [*((parse_start, *case) for case in _START), *((parse_chat, *case) for case in _CHAT)],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_wrong_field_is_422_and_named(parse: Parse, body: dict[str, Any], field: str) -> None:
     """Rule W1: a field that is missing, empty or wrong is 422, named in the message and beside it."""
