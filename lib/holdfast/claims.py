@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from holdfast.errors import BadRecord
 from holdfast.generation import UIMessage
@@ -49,12 +49,17 @@ def parse_message(stored: str) -> UIMessage:
         BadRecord: it is none.
     """
     message = read_json(stored)
-    if (
-        isinstance(message, dict)
-        and isinstance(message.get("role"), str)
-        and isinstance(message.get("id", ""), str)
-        and isinstance(message.get("parts"), list)
-        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in message["parts"])
-    ):
+    if is_message(message):
         return message
     raise BadRecord("The chat holds a message that is malformed.")
+
+
+def is_message(value: object) -> TypeGuard[UIMessage]:
+    """Whether something that was stored has the shape of a UI message."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("role"), str)
+        and isinstance(value.get("id", ""), str)
+        and isinstance(value.get("parts"), list)
+        and all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in value["parts"])
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from holdfast.claims import is_message
 from holdfast.generation import Part, UIMessage
 from holdfast.records import Queued
 
@@ -38,8 +39,8 @@ def with_results(stored: UIMessage, sent: UIMessage) -> UIMessage | None:
 
 def continued(queued: Queued) -> UIMessage | None:
     """The message that an answer goes on with, as it stood before; None for an answer of its own."""
-    newest = queued.messages[-1]
-    return newest if newest["role"] == "assistant" else None
+    newest = queued.messages[-1] if queued.messages else None
+    return newest if is_message(newest) and newest["role"] == "assistant" else None
 
 
 def joined(before: UIMessage, more: UIMessage) -> UIMessage:

@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 from holdfast.adapters.qstash import QStashQueue
+from holdfast.identity import digest
 from standins.plan import QSTASH_TOKEN
 from tests.e2e.reading import Reader, text_of
 from tests.e2e.system import Standins, System, system
 from tests.e2e.waiting import until
+from tests.owner import OWNER
 
 SCHEDULE = "cleanup-of-the-tests"
 
@@ -33,7 +35,8 @@ def test_what_is_over_disappears_and_what_lives_stays() -> None:
             assert running.status(live)["state"] == "live"
             until(lambda: _fired(running) and not _of_chats(running), "end of the chat")
             stays = {f"{running.prefix}:due", "somebody-elses", f"{running.prefix}:stream:{live}"}
-            # Of the live one there are its log and, as long as it lives, its lease.
+            # Of the live one there are its log, its lease while it lives, and its place among its owner's live ones.
+            stays.add(f"{running.prefix}:live:{digest(OWNER)}")
             until(lambda: {key for key in running.key_names() if ":lease:" not in key} == stays, "end of all else")
             until(lambda: not any(sealed in key for key in running.key_names()), "end of the sealed one's lease")
             text = text_of(reader.to_end())

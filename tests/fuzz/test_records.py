@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -233,3 +234,15 @@ async def test_a_question_without_parts_has_no_title() -> None:
     stream = await stored(app, [], bare)
     body = json.dumps({"stream": stream, "attempt": 1}).encode()
     assert (await app.deliver(body)).status in {200, 489}
+
+
+@pytest.mark.parametrize("messages", [[], [{}], [{"role": "assistant"}], [{"role": "assistant", "parts": [7]}]])
+@virtual
+async def test_a_conversation_that_is_none_goes_on_with_no_message(messages: list[object]) -> None:
+    """Rule H10: a chat whose newest answer a stranger wrote without its conversation is resumed, and never a 500."""
+    app = App()
+    stream = await stored(app, [], queued(messages=messages, chat_id="c", turn=1))
+    chat, claim = digest(OWNER, "c"), json.dumps({"stream": stream, "identity": "x"})
+    await app.memory.apply(Put(KEYS.turn(chat, 1), claim, 10**9), Rank(KEYS.turns(chat), stream, 1))
+    fine(await app.ask("GET", "/api/chat/c/stream"), 200)
+    fine(await app.ask("GET", "/api/chat/c"), 200)
