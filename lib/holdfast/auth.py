@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import importlib
 import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -21,7 +20,8 @@ from holdfast import sessions, tokens
 from holdfast.access import Access
 from holdfast.adapters.jwts import BadToken, Jwks, Jwts
 from holdfast.clock import Clock
-from holdfast.errors import ApiError, IdentityUnavailable, SettingsError
+from holdfast.errors import ApiError, IdentityUnavailable
+from holdfast.named import load_named
 from holdfast.sessions import Session
 from holdfast.settings import Settings
 
@@ -71,7 +71,7 @@ class Auth:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._hook = load_hook(settings.auth) if settings.auth else None
+        self._hook = load_named("HOLDFAST_AUTH", settings.auth) if settings.auth else None
         # Digests are all of one length, so that a comparison tells nothing of a key's.
         self._keys = [(name, _digest(key)) for name, key in settings.api_keys]
 
@@ -239,25 +239,6 @@ class Auth:
         public = urlsplit(self._settings.public_url)
         own = public.scheme == "https" and public.netloc == request.headers.get("host")
         return request.url.scheme == "https" or forwarded == "https" or own
-
-
-def load_hook(target: str) -> Hook:
-    """The function that ``HOLDFAST_AUTH`` names.
-
-    Raises:
-        SettingsError: it is not there, or cannot be called.
-    """
-    module, _, name = target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(
-            f"HOLDFAST_AUTH: {target} could not be imported ({type(error).__name__}). "
-            "Name a function as package.module:function, importable from where the server runs."
-        ) from error
-    if not callable(found):
-        raise SettingsError(f"HOLDFAST_AUTH: {target} is not a function.")
-    return cast("Hook", found)
 
 
 def _named(kind: Kind, prefix: str, name: str) -> Caller:

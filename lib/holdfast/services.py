@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 import traceback
@@ -18,13 +17,13 @@ from holdfast.auth import Auth
 from holdfast.budget import Budget
 from holdfast.clock import Clock, SystemClock
 from holdfast.drain import Drain
-from holdfast.errors import SettingsError
 from holdfast.gate import Gate
 from holdfast.generation import GenerationRequest, Generator, Part
 from holdfast.keys import Keys
 from holdfast.limits import Limits, Rates
 from holdfast.log import Log
 from holdfast.logs import place
+from holdfast.named import load_named
 from holdfast.observed import ObservedLog
 from holdfast.operations import StreamLog
 from holdfast.pace import Pace
@@ -219,14 +218,4 @@ def load_generator(settings: Settings) -> Generator:
             system=settings.system,
             max_output_tokens=settings.max_output_tokens,
         )
-    module, _, name = settings.generator.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(
-            f"HOLDFAST_GENERATOR: {settings.generator} could not be imported ({type(error).__name__}). "
-            "Name a function as package.module:function, importable from where the server runs."
-        ) from error
-    if not callable(found):
-        raise SettingsError(f"HOLDFAST_GENERATOR: {settings.generator} is not a function.")
-    return cast("Generator", found)
+    return cast("Generator", load_named("HOLDFAST_GENERATOR", settings.generator))

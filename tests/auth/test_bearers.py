@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from holdfast.access import owner_of
-from holdfast.auth import load_hook
 from holdfast.errors import SettingsError
+from holdfast.named import load_named
 from tests.auth.devices import SECRET, Device, app, token, told, visitor
 from tests.clocks import run, virtual
 from tests.fuzz.app import App
@@ -232,7 +232,7 @@ def test_a_hook_that_leads_nowhere_stops_the_start(target: str) -> None:
     with pytest.raises(SettingsError, match="HOLDFAST_AUTH"):
         run(_made(target))
     with pytest.raises(SettingsError):
-        load_hook(target)
+        load_named("HOLDFAST_AUTH", target)
 
 
 async def _made(target: str) -> Any:

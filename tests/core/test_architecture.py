@@ -22,8 +22,8 @@ _OUTER = frozenset(
     {
         "", "adapters", "auth", "chat_handlers", "cli", "_cli", "client", "client_handlers", "client_reader",
         "client_types", "deploy", "doctor", "doctor_services", "envfile", "eventstream", "guard", "handlers", "logs",
-        "machine_handlers", "observed", "openapi", "openapi_schemas", "origins", "replies", "seats", "services",
-        "session_handlers", "settings", "share_handlers", "site", "_testing", "testing", "web",
+        "machine_handlers", "named", "observed", "openapi", "openapi_schemas", "origins", "replies", "seats",
+        "services", "session_handlers", "settings", "share_handlers", "site", "_testing", "testing", "web",
     }
 )  # fmt: skip
 #: What people do with an answer; none of these knows another one, and what lies below knows none of them.
